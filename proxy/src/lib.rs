@@ -1,0 +1,4 @@
+//! Jackfield: a programmable edge proxy whose balancing decisions and header changes are made by
+//! sandboxed WebAssembly components.
+
+pub mod config;
