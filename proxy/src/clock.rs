@@ -1,0 +1,16 @@
+//! Coarse and fine time since the process began.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Since the first call.
+pub fn elapsed() -> Duration {
+    START.elapsed()
+}
+
+/// Milliseconds in 32 bits: wraps after 49 days, so compare with `wrapping_sub` only. Never 0.
+pub fn millis32() -> u32 {
+    (elapsed().as_millis() as u32).max(1)
+}

@@ -1,0 +1,99 @@
+//! Which headers belong to one connection only, and are never passed on (RFC 9110, section 7.6.1).
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Framing and connection headers: plugins may not touch them.
+pub fn belongs_to_the_proxy(name: &HeaderName) -> bool {
+    [&CONNECTION, &CONTENT_LENGTH, &TE, &TRAILER, &TRANSFER_ENCODING, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION]
+        .contains(&name)
+}
+
+/// Takes the connection's own headers away, those that `Connection` names among them, and answers
+/// the protocol that the client (or endpoint) wants to upgrade to.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let mut upgrade = None;
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = connection_options(headers).collect();
+        if named.contains(&UPGRADE) {
+            upgrade = headers.get(UPGRADE).cloned();
+        }
+        for name in named.iter().filter(|name| !is_protected(name)) {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    let wants_trailers = headers.get(TE).is_some_and(has_trailers);
+    for name in [&TE, &TRANSFER_ENCODING, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION] {
+        if headers.contains_key(name) {
+            headers.remove(name);
+        }
+    }
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    upgrade
+}
+
+/// A `Connection` header may name what the sender added for this hop, but it is no way to strip
+/// what others rely on: the client's address, the host, credentials, or the framing.
+fn is_protected(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    [HOST, CONTENT_LENGTH, http::header::AUTHORIZATION, http::header::COOKIE, http::header::FORWARDED].contains(name)
+        || [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TRAILER].contains(name)
+        || text.starts_with("x-forwarded-")
+        || text == "x-real-ip"
+}
+
+fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .filter_map(|option| HeaderName::from_bytes(option.trim().as_bytes()).ok())
+}
+
+fn has_trailers(value: &HeaderValue) -> bool {
+    value.to_str().is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case("trailers")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn what_connection_names_goes_and_what_others_rely_on_stays() {
+        let mut map = headers(&[
+            ("connection", "close, X-Own , x-forwarded-for, host, content-length"),
+            ("x-own", "1"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("host", "a"),
+            ("content-length", "3"),
+            ("keep-alive", "timeout=5"),
+            ("te", "gzip, trailers"),
+        ]);
+        assert_eq!(strip_hop_by_hop(&mut map), None);
+        let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "host", "te", "x-forwarded-for"]);
+        assert_eq!(map["te"], "trailers");
+    }
+
+    #[test]
+    fn an_upgrade_is_reported_only_when_connection_names_it() {
+        let mut map = headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
+        assert_eq!(strip_hop_by_hop(&mut map).unwrap(), "websocket");
+        assert!(map.is_empty());
+        assert_eq!(strip_hop_by_hop(&mut headers(&[("upgrade", "h2c")])), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! Compiled plugins on disk: loading one takes a millisecond, compiling one up to many seconds.
+//! The folder must belong to the user who runs the proxy: what lies in it is machine code.
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+pub struct Cache {
+    folder: Option<PathBuf>,
+    /// Of the compiler, its version and settings.
+    compatibility: String,
+}
+
+impl Cache {
+    pub fn new(folder: Option<PathBuf>, engine: &Engine) -> Self {
+        let folder = folder.filter(|folder| match prepare(folder) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "no cache of compiled plugins");
+                false
+            }
+        });
+        Self { folder, compatibility: fingerprint(engine) }
+    }
+
+    /// Compiles, or loads what was compiled before.
+    pub fn compile(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
+        let Some(folder) = &self.folder else { return Component::new(engine, wasm) };
+        let path = folder.join(self.file_name(wasm));
+        if let Some(component) = load(engine, &path) {
+            return Ok(component);
+        }
+        let component = Component::new(engine, wasm)?;
+        if let Err(error) = store(&component, folder, &path) {
+            tracing::warn!(file = %path.display(), %error, "the compiled plugin is not cached");
+        }
+        Ok(component)
+    }
+
+    fn file_name(&self, wasm: &[u8]) -> String {
+        format!("{}-{}.cwasm", hex(&Sha256::digest(wasm)), self.compatibility)
+    }
+}
+
+/// Lower-case hexadecimal of a plugin's SHA-256.
+pub fn digest(wasm: &[u8]) -> String {
+    hex(&Sha256::digest(wasm))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn fingerprint(engine: &Engine) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Only we may write there.
+fn prepare(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let metadata = std::fs::metadata(folder)?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    if !ours || metadata.mode() & 0o022 != 0 {
+        let message = "the folder must belong to the user who runs jackfield, and nobody else may write to it";
+        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, message));
+    }
+    Ok(())
+}
+
+#[allow(unsafe_code)]
+fn load(engine: &Engine, path: &Path) -> Option<Component> {
+    if !path.exists() {
+        return None;
+    }
+    // SAFETY: `deserialize_file` runs what the file holds as machine code, so the file must be one
+    // that `Component::serialize` wrote. Only our own user may write to the folder (`prepare`),
+    // files are moved into it whole (`store`), and wasmtime checks version and settings.
+    match unsafe { Component::deserialize_file(engine, path) } {
+        Ok(component) => Some(component),
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "compiling again: the cached plugin does not load");
+            None
+        }
+    }
+}
+
+fn store(component: &Component, folder: &Path, path: &Path) -> wasmtime::Result<()> {
+    let bytes = component.serialize()?;
+    let half = folder.join(format!(".{}-{:016x}", std::process::id(), super::host::random64()));
+    std::fs::write(&half, bytes)?;
+    std::fs::rename(&half, path)?;
+    Ok(())
+}

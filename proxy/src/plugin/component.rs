@@ -1,0 +1,160 @@
+//! A plugin that was compiled and whose imports and exports are known to fit.
+
+use std::sync::Arc;
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre};
+
+use super::bindings::exports::jackfield::plugin::{balancing, filtering};
+use super::cache;
+use super::engine::Engine;
+use super::host::Host;
+use crate::config::PluginKind;
+
+/// The contract's package and version, as they stand in a component's imports and exports.
+const PACKAGE: &str = "jackfield:plugin/";
+const VERSION: &str = "0.1.0";
+
+pub struct Plugin {
+    pub name: Arc<str>,
+    /// SHA-256 of the file, hexadecimal.
+    pub digest: String,
+    pub(super) engine: Engine,
+    pub(super) pre: InstancePre<Host>,
+    pub(super) balancing: Option<balancing::GuestIndices>,
+    pub(super) filtering: Option<filtering::GuestIndices>,
+}
+
+/// What `jackfield plugin inspect` tells.
+#[derive(Debug)]
+pub struct Inspection {
+    pub kinds: Vec<PluginKind>,
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+    /// Imports that no plugin is given.
+    pub refused: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("not a WebAssembly file: it begins with {0}, a component begins with 00 61 73 6d 0d 00 01 00")]
+    NotWasm(String),
+    #[error(
+        "a core WebAssembly module, not a component; build it for the world jackfield:plugin/balancer or \
+         jackfield:plugin/http-filter and turn it into a component (`wasm-tools component new`, or your \
+         toolchain's component target)"
+    )]
+    CoreModule,
+    #[error("damaged or unsupported WebAssembly: {0}")]
+    Invalid(String),
+    #[error(
+        "not a Jackfield plugin: it exports {exports}; a balancer exports jackfield:plugin/balancing@{VERSION}, \
+         a filter exports jackfield:plugin/filtering@{VERSION}"
+    )]
+    WrongWorld { exports: String },
+    #[error("made for another version of the contract: it exports {found}, this proxy speaks version {VERSION}")]
+    WrongVersion { found: String },
+    #[error(
+        "imports what plugins are not given: {}; a plugin may import the interfaces of \
+         jackfield:plugin@{VERSION} and nothing else", .0.join(", ")
+    )]
+    NotGranted(Vec<String>),
+    #[error("its imports or exports differ from the contract jackfield:plugin@{VERSION}: {0}")]
+    Mismatch(String),
+}
+
+impl Plugin {
+    /// Compiles (or takes from the cache) and checks against the contract. Runs none of its code.
+    pub fn load(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Self, LoadError> {
+        let component = compile(engine, wasm)?;
+        let inspection = inspect(engine, &component)?;
+        if !inspection.refused.is_empty() {
+            return Err(LoadError::NotGranted(inspection.refused));
+        }
+        let mismatch = |error: wasmtime::Error| LoadError::Mismatch(one_line(&error));
+        let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
+        let is = |kind| inspection.kinds.contains(&kind);
+        let balancing = is(PluginKind::Balancer).then(|| balancing::GuestIndices::new(&pre));
+        let filtering = is(PluginKind::HttpFilter).then(|| filtering::GuestIndices::new(&pre));
+        Ok(Self {
+            name: name.into(),
+            digest: cache::digest(wasm),
+            engine: engine.clone(),
+            balancing: balancing.transpose().map_err(mismatch)?,
+            filtering: filtering.transpose().map_err(mismatch)?,
+            pre,
+        })
+    }
+
+    /// What a file is, also when it could not be used.
+    pub fn inspect(engine: &Engine, wasm: &[u8]) -> Result<Inspection, LoadError> {
+        let component = compile(engine, wasm)?;
+        inspect(engine, &component)
+    }
+
+    pub fn kinds(&self) -> Vec<PluginKind> {
+        let balancer = self.balancing.is_some().then_some(PluginKind::Balancer);
+        let filter = self.filtering.is_some().then_some(PluginKind::HttpFilter);
+        balancer.into_iter().chain(filter).collect()
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Plugin({}, {})", self.name, self.digest)
+    }
+}
+
+fn compile(engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
+    match wasm.get(..8) {
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => return Err(LoadError::CoreModule),
+        Some([0, b'a', b's', b'm', ..]) => {}
+        _ => return Err(LoadError::NotWasm(first_bytes(wasm))),
+    }
+    engine.cache().compile(engine.wasm(), wasm).map_err(|error| LoadError::Invalid(one_line(&error)))
+}
+
+fn first_bytes(wasm: &[u8]) -> String {
+    if wasm.is_empty() {
+        return "nothing (the file is empty)".to_owned();
+    }
+    wasm.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}
+
+fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadError> {
+    let shape = component.component_type();
+    let imports: Vec<String> = shape.imports(engine.wasm()).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<String> = shape
+        .exports(engine.wasm())
+        .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let ours = |interface: &str| exports.iter().any(|export| *export == format!("{PACKAGE}{interface}@{VERSION}"));
+    let kinds = [(PluginKind::Balancer, "balancing"), (PluginKind::HttpFilter, "filtering")]
+        .into_iter()
+        .filter(|(_, interface)| ours(interface))
+        .map(|(kind, _)| kind)
+        .collect::<Vec<_>>();
+    if kinds.is_empty() {
+        return Err(match exports.iter().find(|export| export.starts_with(PACKAGE)) {
+            Some(found) => LoadError::WrongVersion { found: found.clone() },
+            None => LoadError::WrongWorld { exports: list(&exports) },
+        });
+    }
+    let refused = imports.iter().filter(|import| !is_offered(import)).cloned().collect();
+    Ok(Inspection { kinds, imports, exports, refused })
+}
+
+fn is_offered(import: &str) -> bool {
+    import.strip_prefix(PACKAGE).is_some_and(|rest| rest.ends_with(&format!("@{VERSION}")))
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "no interface".to_owned() } else { names.join(", ") }
+}
+
+/// The innermost reason, which is the one that names the thing.
+fn one_line(error: &wasmtime::Error) -> String {
+    let chain: Vec<String> = error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
+    chain.join(": ")
+}

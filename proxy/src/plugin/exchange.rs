@@ -1,0 +1,157 @@
+//! What plugins see of one request, connection or datagram session. It travels into an instance's
+//! store for the time of a call, and back.
+
+use std::cell::OnceCell;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::config::UpstreamIndex;
+use crate::endpoint::stable_hash;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    Http1,
+    Http2,
+}
+
+/// The client's end of the connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub address: SocketAddr,
+    pub protocol: Protocol,
+    pub tls: bool,
+    /// Server name of the TLS handshake, lower case.
+    pub sni: Option<Arc<str>>,
+    /// A hash of the IP address, without the port.
+    pub hash: u64,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr, protocol: Protocol, tls: bool, sni: Option<Arc<str>>) -> Self {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let hash = match address.ip() {
+            IpAddr::V4(ip) => stable_hash(&ip.octets()),
+            IpAddr::V6(ip) => stable_hash(&ip.octets()),
+        };
+        Self { address, protocol, tls, sni, hash }
+    }
+
+    /// The IP address in two halves, IPv4 mapped into IPv6.
+    pub fn ip_halves(&self) -> (u64, u64) {
+        let bits = match self.address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        ((bits >> 64) as u64, bits as u64)
+    }
+}
+
+/// A response that a filter gave in the endpoint's place.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+#[derive(Debug)]
+pub struct Exchange {
+    pub client: Arc<Client>,
+    /// None at L4.
+    pub request: Option<http::request::Parts>,
+    /// From the moment the head of the response is there.
+    pub response: Option<http::response::Parts>,
+    /// Headers that a balancer left for the response.
+    pub reply: Vec<(HeaderName, HeaderValue)>,
+    pub answer: Option<Answer>,
+    /// Chosen by a filter in place of the route's.
+    pub upstream: Option<UpstreamIndex>,
+    /// Wall time spent in plugins.
+    pub plugin_time: Duration,
+    notes: Vec<(String, String)>,
+    id: OnceCell<String>,
+}
+
+impl Exchange {
+    const MAX_NOTES: usize = 32;
+    const MAX_NOTE_BYTES: usize = 4096;
+
+    pub fn new(client: Arc<Client>, request: Option<http::request::Parts>) -> Box<Self> {
+        Box::new(Self {
+            client,
+            request,
+            response: None,
+            reply: Vec::new(),
+            answer: None,
+            upstream: None,
+            plugin_time: Duration::ZERO,
+            notes: Vec::new(),
+            id: OnceCell::new(),
+        })
+    }
+
+    /// 32 hexadecimal digits, made when first asked for.
+    pub fn id(&self) -> &str {
+        self.id.get_or_init(|| format!("{:016x}{:016x}", super::host::random64(), super::host::random64()))
+    }
+
+    /// The host that the client asked for: lower case, without port.
+    pub fn host(&self) -> Option<String> {
+        let request = self.request.as_ref()?;
+        let host = match request.uri.host() {
+            Some(host) => host,
+            None => host_without_port(request.headers.get(http::header::HOST)?.to_str().ok()?),
+        };
+        Some(host.to_ascii_lowercase())
+    }
+
+    /// The value of a cookie (RFC 6265, section 4.2), from any of the `Cookie` lines.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let headers = &self.request.as_ref()?.headers;
+        cookies(headers).find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    pub fn note(&self, key: &str) -> Option<&str> {
+        self.notes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// False when there are too many, or the value is too long.
+    pub fn set_note(&mut self, key: String, value: String) -> bool {
+        if key.len() + value.len() > Self::MAX_NOTE_BYTES {
+            return false;
+        }
+        if let Some(note) = self.notes.iter_mut().find(|(name, _)| *name == key) {
+            note.1 = value;
+            return true;
+        }
+        let fits = self.notes.len() < Self::MAX_NOTES;
+        if fits {
+            self.notes.push((key, value));
+        }
+        fits
+    }
+}
+
+/// Name and value of each cookie that is text.
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .get_all(http::header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+}
+
+/// `example.com:80` → `example.com`, `[::1]:80` → `[::1]`.
+pub fn host_without_port(authority: &str) -> &str {
+    match authority.rfind(':') {
+        Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
+        _ => authority,
+    }
+}

@@ -1,0 +1,141 @@
+//! `request-edit`: what filters may change of the request. All that a plugin gives is checked
+//! before it touches anything.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+
+use super::{Host, header_name, header_value};
+use crate::plugin::bindings::jackfield::plugin::edits::{self, EditError};
+use crate::plugin::bindings::jackfield::plugin::request_edit;
+use crate::plugin::exchange::Answer;
+
+/// Lines that a filter may leave in one message, all headers together.
+pub(super) const MAX_HEADERS: usize = 256;
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+
+impl edits::Host for Host {}
+
+impl request_edit::Host for Host {
+    fn set_header(&mut self, name: String, value: String) -> Result<(), EditError> {
+        set(&mut self.request_mut()?.headers, &name, value)
+    }
+
+    fn set_header_bytes(&mut self, name: String, value: Vec<u8>) -> Result<(), EditError> {
+        set(&mut self.request_mut()?.headers, &name, value)
+    }
+
+    fn append_header(&mut self, name: String, value: String) -> Result<(), EditError> {
+        append(&mut self.request_mut()?.headers, &name, value)
+    }
+
+    fn join_header(&mut self, name: String, value: String) -> Result<(), EditError> {
+        join(&mut self.request_mut()?.headers, &name, value)
+    }
+
+    fn remove_header(&mut self, name: String) -> Result<(), EditError> {
+        self.request_mut()?.headers.remove(header_name(&name)?);
+        Ok(())
+    }
+
+    fn set_method(&mut self, method: String) -> Result<(), EditError> {
+        let request = self.request_mut()?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| EditError::Malformed)?;
+        if method == Method::CONNECT || request.method == Method::CONNECT {
+            return Err(EditError::Forbidden);
+        }
+        request.method = method;
+        Ok(())
+    }
+
+    fn set_path(&mut self, path_and_query: String) -> Result<(), EditError> {
+        let request = self.request_mut()?;
+        if !path_and_query.starts_with('/') {
+            return Err(EditError::Malformed);
+        }
+        let path = PathAndQuery::from_maybe_shared(Bytes::from(path_and_query)).map_err(|_| EditError::Malformed)?;
+        let mut parts = std::mem::take(&mut request.uri).into_parts();
+        parts.path_and_query = Some(path);
+        request.uri = Uri::from_parts(parts).map_err(|_| EditError::Malformed)?;
+        Ok(())
+    }
+
+    fn set_host(&mut self, host: String) -> Result<(), EditError> {
+        let authority = http::uri::Authority::try_from(host.as_str()).map_err(|_| EditError::Malformed)?;
+        let request = self.request_mut()?;
+        let mut parts = std::mem::take(&mut request.uri).into_parts();
+        if parts.authority.is_some() {
+            parts.authority = Some(authority);
+        }
+        request.uri = Uri::from_parts(parts).map_err(|_| EditError::Malformed)?;
+        request.headers.insert(http::header::HOST, header_value(host)?);
+        Ok(())
+    }
+
+    fn set_note(&mut self, key: String, value: String) -> Result<(), EditError> {
+        let exchange = self.exchange.as_mut().ok_or(EditError::Forbidden)?;
+        exchange.set_note(key, value).then_some(()).ok_or(EditError::TooMany)
+    }
+
+    fn choose_upstream(&mut self, name: String) -> Result<(), EditError> {
+        let index = *self.usage.names.get(name.as_str()).ok_or(EditError::Unknown)?;
+        self.exchange.as_mut().ok_or(EditError::Forbidden)?.upstream = Some(index);
+        Ok(())
+    }
+
+    fn answer(&mut self, status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Result<(), EditError> {
+        let status = final_status(status)?;
+        if headers.len() > MAX_HEADERS || body.len() > MAX_ANSWER_BYTES {
+            return Err(EditError::TooMany);
+        }
+        let mut map = HeaderMap::with_capacity(headers.len());
+        for (name, value) in headers {
+            map.append(header_name(&name)?, header_value(value)?);
+        }
+        let answer = Answer { status, headers: map, body: body.into() };
+        self.exchange.as_mut().ok_or(EditError::Forbidden)?.answer = Some(answer);
+        Ok(())
+    }
+}
+
+/// 200 to 599: an answer ends the exchange.
+pub(super) fn final_status(status: u16) -> Result<StatusCode, EditError> {
+    match status {
+        200..=599 => StatusCode::from_u16(status).map_err(|_| EditError::Malformed),
+        _ => Err(EditError::Malformed),
+    }
+}
+
+pub(super) fn set(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes>) -> Result<(), EditError> {
+    let (name, value) = (header_name(name)?, header_value(value)?);
+    if headers.len() >= MAX_HEADERS && !headers.contains_key(&name) {
+        return Err(EditError::TooMany);
+    }
+    headers.try_insert(name, value).map_err(|_| EditError::TooMany)?;
+    Ok(())
+}
+
+pub(super) fn append(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes>) -> Result<(), EditError> {
+    let (name, value) = (header_name(name)?, header_value(value)?);
+    if headers.len() >= MAX_HEADERS {
+        return Err(EditError::TooMany);
+    }
+    headers.try_append(name, value).map_err(|_| EditError::TooMany)?;
+    Ok(())
+}
+
+fn join(headers: &mut HeaderMap, name: &str, value: String) -> Result<(), EditError> {
+    let name = header_name(name)?;
+    if !headers.contains_key(&name) {
+        return append(headers, name.as_str(), value);
+    }
+    let mut list = Vec::new();
+    for line in headers.get_all(&name) {
+        list.extend_from_slice(line.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(value.as_bytes());
+    let value = HeaderValue::from_maybe_shared(Bytes::from(list)).map_err(|_| EditError::Malformed)?;
+    headers.try_insert(name, value).map_err(|_| EditError::TooMany)?;
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! `counters`, `clock`, `random`, `log`.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+use super::{Host, random64};
+use crate::clock as host_clock;
+use crate::plugin::bindings::jackfield::plugin::{clock, counters, log, random};
+
+impl counters::Host for Host {
+    fn add(&mut self, slot: u32, delta: u64) -> u64 {
+        let counters = &self.usage.shared.counters;
+        counters[slot as usize % counters.len()].fetch_add(delta, Relaxed)
+    }
+}
+
+impl clock::Host for Host {
+    fn now(&mut self) -> u64 {
+        host_clock::elapsed().as_nanos() as u64
+    }
+
+    fn unix_time(&mut self) -> u64 {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+    }
+}
+
+impl random::Host for Host {
+    fn next(&mut self) -> u64 {
+        random64()
+    }
+}
+
+impl log::Host for Host {
+    fn write(&mut self, level: log::Level, mut message: String) {
+        const MAX_BYTES: usize = 2048;
+        let Some(dropped) = self.usage.shared.log_lines.pass() else { return };
+        message.truncate(message.floor_char_boundary(MAX_BYTES));
+        let plugin = &*self.usage.config.plugin;
+        match level {
+            log::Level::Debug => tracing::debug!(target: "plugin", plugin, dropped, "{message}"),
+            log::Level::Info => tracing::info!(target: "plugin", plugin, dropped, "{message}"),
+            log::Level::Warn => tracing::warn!(target: "plugin", plugin, dropped, "{message}"),
+            log::Level::Error => tracing::error!(target: "plugin", plugin, dropped, "{message}"),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A plugin put to use at one place of the configuration: what all workers share of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::component::Plugin;
+use crate::clock;
+use crate::config::{PluginUse, UpstreamIndex};
+
+/// Upstreams by name, for filters that choose one.
+pub type Names = HashMap<Arc<str>, UpstreamIndex>;
+
+#[derive(Debug)]
+pub struct Usage {
+    pub config: PluginUse,
+    pub plugin: Arc<Plugin>,
+    /// The balancer that this one wraps.
+    pub then: Option<Arc<Usage>>,
+    pub(super) names: Arc<Names>,
+    /// Kept when a reload or a new version of the plugin leaves the place as it is.
+    pub shared: Arc<Shared>,
+}
+
+/// What outlives reloads and new versions.
+#[derive(Debug, Default)]
+pub struct Shared {
+    pub(super) counters: [AtomicU64; 16],
+    pub health: Health,
+    pub totals: Totals,
+    pub(super) log_lines: LogGate,
+}
+
+impl Usage {
+    pub fn new(
+        config: PluginUse,
+        plugin: Arc<Plugin>,
+        then: Option<Arc<Usage>>,
+        names: Arc<Names>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { config, plugin, then, names, shared }
+    }
+
+    /// Counts a failure, and says so in the log where that is news.
+    pub(super) fn note_failure(&self, failure: &super::instance::Failure) {
+        self.shared.totals.failures.fetch_add(1, Relaxed);
+        let news = self.shared.health.failed();
+        let (plugin, place) = (&*self.config.plugin, &*self.config.label);
+        match news {
+            News::None => {}
+            News::First => {
+                tracing::warn!(plugin, place, %failure, "plugin failed; its failure policy applies");
+            }
+            News::Quarantined(pause) => tracing::error!(
+                plugin, place, %failure, pause_ms = pause.as_millis() as u64,
+                "plugin keeps failing; quarantined, its failure policy applies without calling it"
+            ),
+        }
+    }
+}
+
+/// Whether a plugin is fit to be called. Five failures in a row, or twenty within ten seconds,
+/// put it into quarantine: one second at first, twice as long each time, at most a minute.
+#[derive(Debug, Default)]
+pub struct Health {
+    in_a_row: AtomicU32,
+    window_start: AtomicU32,
+    window_failures: AtomicU32,
+    /// The clock's milliseconds; 0 is never.
+    quarantined_at: AtomicU32,
+    quarantine_ms: AtomicU32,
+    told: AtomicBool,
+}
+
+enum News {
+    None,
+    First,
+    Quarantined(Duration),
+}
+
+impl Health {
+    const IN_A_ROW: u32 = 5;
+    const IN_WINDOW: u32 = 20;
+    const WINDOW_MS: u32 = 10_000;
+    const FIRST_PAUSE_MS: u32 = 1_000;
+    const LONGEST_PAUSE_MS: u32 = 60_000;
+
+    pub fn is_quarantined(&self) -> bool {
+        let at = self.quarantined_at.load(Relaxed);
+        if at == 0 {
+            return false;
+        }
+        let over = clock::millis32().wrapping_sub(at) >= self.quarantine_ms.load(Relaxed);
+        if over {
+            self.quarantined_at.store(0, Relaxed);
+        }
+        !over
+    }
+
+    pub(super) fn succeeded(&self) {
+        if self.in_a_row.load(Relaxed) != 0 {
+            self.in_a_row.store(0, Relaxed);
+        }
+    }
+
+    fn failed(&self) -> News {
+        let now = clock::millis32();
+        if now.wrapping_sub(self.window_start.load(Relaxed)) > Self::WINDOW_MS {
+            self.window_start.store(now, Relaxed);
+            if self.window_failures.swap(0, Relaxed) == 0 {
+                // Ten quiet seconds: the next failure is news, and a quarantine short again.
+                self.quarantine_ms.store(0, Relaxed);
+                self.told.store(false, Relaxed);
+            }
+        }
+        let in_a_row = self.in_a_row.fetch_add(1, Relaxed) + 1;
+        let in_window = self.window_failures.fetch_add(1, Relaxed) + 1;
+        if in_a_row >= Self::IN_A_ROW || in_window >= Self::IN_WINDOW {
+            return self.quarantine(now);
+        }
+        if self.told.swap(true, Relaxed) { News::None } else { News::First }
+    }
+
+    fn quarantine(&self, now: u32) -> News {
+        self.in_a_row.store(0, Relaxed);
+        self.window_failures.store(1, Relaxed);
+        if self.quarantined_at.swap(now, Relaxed) != 0 {
+            return News::None;
+        }
+        let pause = (self.quarantine_ms.load(Relaxed) * 2).clamp(Self::FIRST_PAUSE_MS, Self::LONGEST_PAUSE_MS);
+        self.quarantine_ms.store(pause, Relaxed);
+        News::Quarantined(Duration::from_millis(u64::from(pause)))
+    }
+}
+
+/// Totals since the process began, for metrics. Calls and time are kept by worker, each on a cache
+/// line of its own, and added up when somebody asks.
+#[derive(Debug, Default)]
+pub struct Totals {
+    shards: [Shard; Self::SHARDS],
+    failures: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Shard {
+    calls: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl Totals {
+    const SHARDS: usize = 16;
+
+    pub(super) fn count(&self, worker: usize, took: Duration) {
+        let shard = &self.shards[worker % Self::SHARDS];
+        shard.calls.fetch_add(1, Relaxed);
+        shard.nanos.fetch_add(took.as_nanos() as u64, Relaxed);
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.calls.load(Relaxed)).sum()
+    }
+
+    /// Wall time spent in calls.
+    pub fn time(&self) -> Duration {
+        Duration::from_nanos(self.shards.iter().map(|shard| shard.nanos.load(Relaxed)).sum())
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
+    }
+}
+
+/// Lets ten lines a second through, and counts the rest.
+#[derive(Debug, Default)]
+pub(super) struct LogGate {
+    second: AtomicU32,
+    lines: AtomicU32,
+}
+
+impl LogGate {
+    const LINES_PER_SECOND: u32 = 10;
+
+    /// Whether a line may pass, and how many were dropped since the last one that did.
+    pub(super) fn pass(&self) -> Option<u32> {
+        let second = clock::millis32() / 1000 + 1;
+        let mut dropped = 0;
+        if self.second.swap(second, Relaxed) != second {
+            dropped = self.lines.swap(0, Relaxed).saturating_sub(Self::LINES_PER_SECOND);
+        }
+        let line = self.lines.fetch_add(1, Relaxed);
+        (line < Self::LINES_PER_SECOND).then_some(dropped)
+    }
+}
