@@ -1,0 +1,12 @@
+//! The host functions as the contract has them: the component's imports, or the mock host's answers.
+
+#[cfg(target_arch = "wasm32")]
+pub use crate::bindings::{
+    balancer::jackfield::plugin::{
+        clock, counters, delegate, endpoints, log, random, reply, request,
+    },
+    http_filter::jackfield::plugin::{request_edit, response},
+};
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use crate::mock::imports::*;
