@@ -1,8 +1,18 @@
 //! Jackfield: a programmable edge proxy whose balancing decisions and header changes are made by
 //! sandboxed WebAssembly components.
 
+pub mod body;
 pub mod clock;
 pub mod config;
 pub mod endpoint;
 pub mod http;
+pub mod listener;
 pub mod plugin;
+pub mod route;
+pub mod state;
+pub mod tcp;
+pub mod telemetry;
+pub mod tls;
+pub mod udp;
+pub mod upstream;
+pub mod worker;

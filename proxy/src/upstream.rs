@@ -2,6 +2,7 @@
 //! [`Local`] is a worker's own part: the balancer's instance and the kept-alive connections.
 
 mod local;
+mod pool;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 pub use local::{Local, NoEndpoint, Picked};
+pub use pool::{Lease, Pool, Return, SendFailure};
 
 use crate::config;
 use crate::endpoint::{Endpoint, EndpointSet, EndpointState, Stats};

@@ -44,10 +44,11 @@ enum BalancerState {
 
 impl Balancer {
     /// With a fresh instance, and fresh ones of the balancers that it wraps. Not for workers: it
-    /// runs the plugin's start and `configure`.
-    pub fn start(usage: &Arc<Usage>, worker: usize) -> Result<Self, Failure> {
-        let delegate = usage.then.as_ref().map(|then| Self::start(then, worker)).transpose()?.map(Box::new);
+    /// runs the plugin's start, `configure` and first `update`.
+    pub fn start(usage: &Arc<Usage>, worker: usize, set: &Arc<EndpointSet>) -> Result<Self, Failure> {
+        let delegate = usage.then.as_ref().map(|then| Self::start(then, worker, set)).transpose()?.map(Box::new);
         let mut instance = Box::new(start(usage)?);
+        call_update(&mut instance, usage, set)?;
         instance.store.data_mut().delegate = delegate;
         Ok(Self { usage: Arc::clone(usage), worker, state: BalancerState::Ready(instance), delegate: None })
     }

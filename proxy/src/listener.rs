@@ -1,0 +1,143 @@
+//! Sockets: bound off the workers, all or nothing; then one accept loop for each worker and
+//! listener. The kernel spreads connections over the workers (`SO_REUSEPORT`).
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Type};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::plugin::Client;
+use crate::state::{Listener, Running};
+use crate::worker::{Connections, Worker};
+use crate::{http, tcp, tls, udp};
+
+/// One worker's socket of a listener.
+pub struct Socket {
+    pub slot: usize,
+    pub kind: SocketKind,
+}
+
+pub enum SocketKind {
+    Tcp(std::net::TcpListener),
+    Udp(std::net::UdpSocket),
+}
+
+/// Binds `count` sockets to the same address. With port 0 the first one gets a port, and the
+/// others the same. `probe`: fail when another process listens there (which `SO_REUSEPORT` alone
+/// would hide).
+pub fn bind(address: SocketAddr, udp: bool, count: usize, probe: bool) -> io::Result<Vec<SocketKind>> {
+    if probe && address.port() != 0 {
+        drop(open(address, udp, false)?);
+    }
+    let mut sockets = vec![open(address, udp, true)?];
+    let bound = local_address(&sockets[0])?;
+    while sockets.len() < count {
+        sockets.push(open(bound, udp, true)?);
+    }
+    Ok(sockets)
+}
+
+pub fn local_address(socket: &SocketKind) -> io::Result<SocketAddr> {
+    match socket {
+        SocketKind::Tcp(socket) => socket.local_addr(),
+        SocketKind::Udp(socket) => socket.local_addr(),
+    }
+}
+
+fn open(address: SocketAddr, udp: bool, shared: bool) -> io::Result<SocketKind> {
+    const BACKLOG: i32 = 4096;
+    let (kind, protocol) = if udp { (Type::DGRAM, Protocol::UDP) } else { (Type::STREAM, Protocol::TCP) };
+    let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_port(shared)?;
+    if !udp {
+        socket.set_reuse_address(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if udp {
+        return Ok(SocketKind::Udp(socket.into()));
+    }
+    if shared {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(SocketKind::Tcp(socket.into()))
+}
+
+/// Serves one listener on one worker until `ended`.
+pub async fn serve(worker: Rc<Worker>, socket: Socket, mut ended: oneshot::Receiver<()>) {
+    let slot = socket.slot;
+    let work = async {
+        match socket.kind {
+            SocketKind::Tcp(listener) => accept_loop(&worker, slot, TcpListener::from_std(listener)?).await,
+            SocketKind::Udp(socket) => udp::serve(&worker, slot, UdpSocket::from_std(socket)?).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = &mut ended => {}
+        result = work => {
+            if let Err(error) = result {
+                tracing::error!(slot, %error, "listener ended");
+            }
+        }
+    }
+}
+
+async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: TcpListener) -> io::Result<()> {
+    let mut pause = Duration::ZERO;
+    loop {
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // One bad accept (no file descriptor left, a client that is gone) ends nothing.
+                pause = (pause * 2).clamp(Duration::from_millis(1), Duration::from_secs(1));
+                tracing::warn!(slot, %error, "accept failed");
+                tokio::time::sleep(pause).await;
+                continue;
+            }
+        };
+        pause = Duration::ZERO;
+        let Some(listener) = worker.view().and_then(|view| view.state.listener(slot).cloned()) else { return Ok(()) };
+        let Ok(permit) = Arc::clone(&listener.shared.permits).acquire_owned().await else { return Ok(()) };
+        tokio::task::spawn_local(connection(Rc::clone(worker), listener, stream, peer, permit));
+    }
+}
+
+/// The life of a connection. TLS is done here, in the connection's own task.
+async fn connection(
+    worker: Rc<Worker>,
+    listener: Arc<Listener>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) {
+    let registration = Connections::register(&worker, listener.slot);
+    let _ = stream.set_nodelay(true);
+    match &listener.service {
+        Running::Tcp(config) => tcp::serve(&worker, config, stream, peer, &registration).await,
+        Running::Http(running) => match &running.tls {
+            None => {
+                let client = |protocol| Client::new(peer, protocol, false, None);
+                http::serve(&worker, &listener, http::Transport::plain(stream), client, &registration).await;
+            }
+            Some(acceptor) => match acceptor.accept(stream).await {
+                Ok(stream) => {
+                    let sni = tls::server_name(&stream);
+                    let client = |protocol| Client::new(peer, protocol, true, sni.clone());
+                    http::serve(&worker, &listener, http::Transport::tls(stream), client, &registration).await;
+                }
+                Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+            },
+        },
+        Running::Udp(_) => {}
+    }
+    drop(permit);
+}

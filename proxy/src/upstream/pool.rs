@@ -1,0 +1,180 @@
+//! One worker's connections to one endpoint: idle HTTP/1.1 connections, newest first, and HTTP/2
+//! connections that many requests share.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::Upstream;
+use crate::body::RequestBody;
+use crate::config::{UpstreamProtocol, split_host_port};
+use crate::endpoint::Endpoint;
+use crate::tls;
+use crate::worker::LocalExecutor;
+
+type Http1 = http1::SendRequest<RequestBody>;
+type Http2 = http2::SendRequest<RequestBody>;
+
+#[derive(Default)]
+pub struct Pool {
+    idle: RefCell<Vec<Idle>>,
+    shared: RefCell<Vec<Shared>>,
+}
+
+struct Idle {
+    connection: Http1,
+    since: Instant,
+}
+
+struct Shared {
+    connection: Http2,
+    /// Requests in flight, counted by the clones of this.
+    in_flight: Rc<()>,
+}
+
+/// A connection that may take one request now.
+pub enum Lease {
+    Http1 { connection: Http1, reused: bool },
+    Http2 { connection: Http2, in_flight: Rc<()>, reused: bool },
+}
+
+/// What is needed to give an HTTP/1.1 connection back once the response has been read.
+pub enum Return {
+    Http1(Http1),
+    Http2(#[allow(dead_code, reason = "counts as in flight while it lives")] Rc<()>),
+}
+
+/// The request that was not sent comes back.
+pub struct SendFailure {
+    pub error: hyper::Error,
+    pub unsent: Option<Request<RequestBody>>,
+    /// The connection had served before: the endpoint may have closed it just now.
+    pub reused: bool,
+}
+
+impl Pool {
+    /// RFC 9113 recommends that endpoints allow at least 100 streams.
+    const STREAMS_PER_CONNECTION: usize = 100;
+
+    /// An idle connection, or none.
+    pub async fn checkout(&self) -> Option<Lease> {
+        if let Some(lease) = self.checkout_shared() {
+            return Some(lease);
+        }
+        loop {
+            let mut connection = self.idle.borrow_mut().pop()?.connection;
+            if !connection.is_closed() && connection.ready().await.is_ok() {
+                return Some(Lease::Http1 { connection, reused: true });
+            }
+        }
+    }
+
+    fn checkout_shared(&self) -> Option<Lease> {
+        let mut shared = self.shared.borrow_mut();
+        if shared.is_empty() {
+            return None;
+        }
+        shared.retain(|shared| !shared.connection.is_closed());
+        let fits = |shared: &&Shared| Rc::strong_count(&shared.in_flight) <= Self::STREAMS_PER_CONNECTION;
+        let found = shared.iter().find(fits)?;
+        let (connection, in_flight) = (found.connection.clone(), Rc::clone(&found.in_flight));
+        Some(Lease::Http2 { connection, in_flight, reused: true })
+    }
+
+    /// A new connection, within the upstream's connect timeout, TLS included.
+    pub async fn connect(&self, endpoint: &Endpoint, upstream: &Upstream) -> io::Result<Lease> {
+        let limit = upstream.config.connect_timeout;
+        match tokio::time::timeout(limit, self.handshake(endpoint, upstream)).await {
+            Ok(result) => result,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}"))),
+        }
+    }
+
+    async fn handshake(&self, endpoint: &Endpoint, upstream: &Upstream) -> io::Result<Lease> {
+        let stream = TcpStream::connect(endpoint.config.address).await?;
+        stream.set_nodelay(true)?;
+        let plain_http2 = upstream.config.protocol == UpstreamProtocol::Http2;
+        let Some(connector) = &upstream.tls else {
+            return if plain_http2 { self.http2(stream).await } else { http1(stream).await };
+        };
+        let host = split_host_port(&endpoint.config.name).map_or("", |(host, _)| host);
+        let stream = connector.connect(host, stream).await?;
+        if tls::endpoint_speaks_http2(&stream) {
+            self.http2(stream).await
+        } else if plain_http2 {
+            Err(io::Error::other("the endpoint does not offer HTTP/2 (ALPN)"))
+        } else {
+            http1(stream).await
+        }
+    }
+
+    async fn http2<T>(&self, stream: T) -> io::Result<Lease>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let handshake = http2::Builder::new(LocalExecutor)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(4 << 20)
+            .handshake(TokioIo::new(stream));
+        let (connection, driver) = handshake.await.map_err(io::Error::other)?;
+        tokio::task::spawn_local(driver);
+        let in_flight = Rc::new(());
+        self.shared.borrow_mut().push(Shared { connection: connection.clone(), in_flight: Rc::clone(&in_flight) });
+        Ok(Lease::Http2 { connection, in_flight, reused: false })
+    }
+
+    /// After the last byte of the response.
+    pub fn give_back(&self, connection: Return, max_idle: usize) {
+        if let Return::Http1(connection) = connection
+            && !connection.is_closed()
+        {
+            let mut idle = self.idle.borrow_mut();
+            if idle.len() < max_idle {
+                idle.push(Idle { connection, since: Instant::now() });
+            }
+        }
+    }
+
+    pub(super) fn sweep(&self, keep_alive: Duration) {
+        self.idle.borrow_mut().retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < keep_alive);
+        self.shared.borrow_mut().retain(|shared| !shared.connection.is_closed());
+    }
+}
+
+async fn http1<T>(stream: T) -> io::Result<Lease>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let handshake = http1::Builder::new().handshake(TokioIo::new(stream));
+    let (connection, driver) = handshake.await.map_err(io::Error::other)?;
+    tokio::task::spawn_local(driver.with_upgrades());
+    Ok(Lease::Http1 { connection, reused: false })
+}
+
+impl Lease {
+    pub fn is_http2(&self) -> bool {
+        matches!(self, Self::Http2 { .. })
+    }
+
+    /// Sends, and waits for the head of the response.
+    pub async fn send(self, request: Request<RequestBody>) -> Result<(Response<Incoming>, Return), SendFailure> {
+        match self {
+            Self::Http1 { mut connection, reused } => match connection.try_send_request(request).await {
+                Ok(response) => Ok((response, Return::Http1(connection))),
+                Err(mut error) => Err(SendFailure { unsent: error.take_message(), error: error.into_error(), reused }),
+            },
+            Self::Http2 { mut connection, in_flight, reused } => match connection.try_send_request(request).await {
+                Ok(response) => Ok((response, Return::Http2(in_flight))),
+                Err(mut error) => Err(SendFailure { unsent: error.take_message(), error: error.into_error(), reused }),
+            },
+        }
+    }
+}

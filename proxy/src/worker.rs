@@ -1,0 +1,257 @@
+//! A worker: one thread, one single-threaded runtime, its own sockets, its own instances of every
+//! plugin use. A connection lives and dies here; nothing on the data path leaves the thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::listener::{self, Socket};
+use crate::plugin::{Balancer, Filter};
+use crate::state::State;
+use crate::telemetry::{AccessLogger, Telemetry};
+use crate::upstream::Local;
+
+/// What a worker needs to take a new state over. Made elsewhere: starting plugins may take long.
+pub struct Parts {
+    pub state: Arc<State>,
+    /// One for each upstream.
+    pub balancers: Vec<Balancer>,
+    /// By position of the use; none where the use is a balancer.
+    pub filters: Vec<Option<Filter>>,
+    /// Sockets that the worker has not got yet.
+    pub sockets: Vec<Socket>,
+}
+
+pub enum Command {
+    /// Take the new state over, then answer.
+    Install(Box<Parts>, oneshot::Sender<()>),
+    /// Accept nothing more, let what runs finish, then answer.
+    Drain(oneshot::Sender<()>),
+}
+
+/// A state as one worker sees it.
+pub struct View {
+    pub state: Arc<State>,
+    pub upstreams: Vec<Local>,
+    /// Borrowed for the time of a call only, never across an await.
+    pub filters: Vec<Option<RefCell<Filter>>>,
+}
+
+pub struct Worker {
+    pub index: usize,
+    pub access: Option<AccessLogger>,
+    pub telemetry: Arc<Telemetry>,
+    view: RefCell<Option<Rc<View>>>,
+    connections: Connections,
+    /// Accept loops by listener slot; dropping the sender ends the loop.
+    accepting: RefCell<HashMap<usize, oneshot::Sender<()>>>,
+    draining: Cell<bool>,
+}
+
+impl Worker {
+    pub fn new(index: usize, access: Option<AccessLogger>, telemetry: Arc<Telemetry>) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            access,
+            telemetry,
+            view: RefCell::new(None),
+            connections: Connections::default(),
+            accepting: RefCell::default(),
+            draining: Cell::new(false),
+        })
+    }
+
+    /// The state of the moment. Whoever asks keeps it until it has finished.
+    pub fn view(&self) -> Option<Rc<View>> {
+        self.view.borrow().clone()
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// Serves until the commands end.
+    pub async fn run(self: Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
+        tokio::task::spawn_local(Rc::clone(&self).housekeep());
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Install(parts, done) => {
+                    self.install(*parts);
+                    let _ = done.send(());
+                }
+                Command::Drain(done) => {
+                    self.drain();
+                    let worker = Rc::clone(&self);
+                    tokio::task::spawn_local(async move {
+                        worker.connections.empty().await;
+                        if let Some(access) = &worker.access {
+                            access.flush();
+                        }
+                        let _ = done.send(());
+                    });
+                }
+            }
+        }
+    }
+
+    fn install(self: &Rc<Self>, parts: Parts) {
+        let state = parts.state;
+        let pairs = state.upstreams.iter().zip(parts.balancers);
+        let upstreams: Vec<Local> =
+            pairs.map(|(upstream, balancer)| Local::new(Arc::clone(upstream), balancer)).collect();
+        if let Some(before) = self.view() {
+            for local in &upstreams {
+                let same = |old: &&Local| old.upstream.config.name == local.upstream.config.name;
+                if let Some(old) = before.upstreams.iter().find(same) {
+                    local.inherit(old);
+                }
+            }
+        }
+        let filters = parts.filters.into_iter().map(|filter| filter.map(RefCell::new)).collect();
+        let view = Rc::new(View { state, upstreams, filters });
+        self.view.replace(Some(Rc::clone(&view)));
+        self.follow_listeners(&view, parts.sockets);
+    }
+
+    /// Ends the accept loops of listeners that are gone, begins those of new ones.
+    fn follow_listeners(self: &Rc<Self>, view: &View, sockets: Vec<Socket>) {
+        let mut accepting = self.accepting.borrow_mut();
+        accepting.retain(|slot, _| view.state.listener(*slot).is_some());
+        self.connections.drain(|slot| view.state.listener(slot).is_none());
+        for socket in sockets {
+            let (end, ended) = oneshot::channel();
+            accepting.insert(socket.slot, end);
+            tokio::task::spawn_local(listener::serve(Rc::clone(self), socket, ended));
+        }
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        self.accepting.borrow_mut().clear();
+        self.connections.drain(|_| true);
+    }
+
+    async fn housekeep(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for tick in 0_u32.. {
+            ticks.tick().await;
+            if let Some(access) = &self.access {
+                access.flush();
+            }
+            if tick % 10 == 0
+                && let Some(view) = self.view()
+            {
+                view.upstreams.iter().for_each(Local::sweep);
+            }
+        }
+    }
+}
+
+/// The connections of a worker, so that they can be asked to finish.
+#[derive(Default)]
+pub struct Connections {
+    open: RefCell<HashMap<u64, Rc<Handle>>>,
+    next: Cell<u64>,
+    emptied: tokio::sync::Notify,
+}
+
+/// What a connection and its worker share.
+pub struct Handle {
+    slot: usize,
+    draining: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// A connection is registered while this lives.
+pub struct Registration {
+    worker: Rc<Worker>,
+    id: u64,
+    handle: Rc<Handle>,
+}
+
+impl Connections {
+    pub fn register(worker: &Rc<Worker>, slot: usize) -> Registration {
+        let connections = &worker.connections;
+        let id = connections.next.replace(connections.next.get() + 1);
+        let draining = Cell::new(worker.is_draining());
+        let handle = Rc::new(Handle { slot, draining, waker: RefCell::new(None) });
+        connections.open.borrow_mut().insert(id, Rc::clone(&handle));
+        Registration { worker: Rc::clone(worker), id, handle }
+    }
+
+    fn drain(&self, which: impl Fn(usize) -> bool) {
+        for handle in self.open.borrow().values().filter(|handle| which(handle.slot)) {
+            handle.draining.set(true);
+            if let Some(waker) = handle.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    async fn empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.open.borrow().is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+impl Registration {
+    pub fn is_draining(&self) -> bool {
+        self.handle.draining.get()
+    }
+
+    /// Ready once the connection should finish.
+    pub fn poll_draining(&self, context: &std::task::Context<'_>) -> bool {
+        if self.handle.draining.get() {
+            return true;
+        }
+        let mut waker = self.handle.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+        false
+    }
+
+    pub async fn draining(&self) {
+        std::future::poll_fn(|context| {
+            if self.poll_draining(context) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let connections = &self.worker.connections;
+        let mut open = connections.open.borrow_mut();
+        open.remove(&self.id);
+        if open.is_empty() {
+            connections.emptied.notify_waiters();
+        }
+    }
+}
+
+/// Spawns hyper's tasks on the worker's own runtime.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalExecutor;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
