@@ -1,5 +1,6 @@
 //! The balancer kind: the trait that a plugin implements and the line that exports it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 pub use crate::bindings::balancer::exports::jackfield::plugin::balancing::{
@@ -53,6 +54,17 @@ impl PickContext {
     /// who are eligible are healthy ones, and if there are as many, they are the same.
     pub fn all_of(&self, healthy: &[u32]) -> bool {
         self.eligible as usize == healthy.len()
+    }
+
+    /// The positions of the eligible endpoints: `healthy` (all of them, as of the last update) or
+    /// what the host says is left.
+    #[inline]
+    pub fn eligible_among<'a>(&self, healthy: &'a [u32]) -> Cow<'a, [u32]> {
+        if self.all_of(healthy) {
+            Cow::Borrowed(healthy)
+        } else {
+            Cow::Owned(self.eligible_positions())
+        }
     }
 
     /// The positions of the eligible endpoints, asked of the host.

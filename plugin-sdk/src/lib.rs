@@ -62,6 +62,7 @@ mod host;
 mod raw;
 
 pub mod hash;
+mod least;
 mod lottery;
 pub mod settings;
 
@@ -73,6 +74,7 @@ pub use host::{
     clock, counters, delegate, endpoints, log, random, reply, request, request_edit, response,
 };
 pub use http_filter::{FilterContext, FilterInstance, HttpFilter, Phases};
+pub use least::least;
 pub use lottery::Lottery;
 
 pub use bindings::balancer::jackfield::plugin::edits::EditError;

@@ -41,26 +41,31 @@ fn explain(message: &str) -> String {
         .map_or(message, |(text, _)| text);
     let mut quoted = message.split('`');
     match (quoted.next(), quoted.next()) {
-        (Some("unknown field "), Some(name)) => {
+        (Some(what @ ("unknown field " | "unknown variant ")), Some(name)) => {
             let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
-            unknown(name, &known)
+            let what = if what == "unknown field " {
+                "setting"
+            } else {
+                "value"
+            };
+            unknown(what, name, &known)
         }
         (Some("missing field "), Some(name)) => format!("the setting \"{name}\" is missing"),
         _ => message.replace('`', "\""),
     }
 }
 
-fn unknown(name: &str, known: &[&str]) -> String {
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .min_by_key(|key| strsim::damerau_levenshtein(name, key));
     match nearest {
-        None => format!("unknown setting \"{name}\"; there are none"),
+        None => format!("unknown {what} \"{name}\"; there are none"),
         Some(key) if strsim::damerau_levenshtein(name, key) <= 2.max(name.len() / 3) => {
-            format!("unknown setting \"{name}\"; did you mean \"{key}\"?")
+            format!("unknown {what} \"{name}\"; did you mean \"{key}\"?")
         }
         Some(_) => format!(
-            "unknown setting \"{name}\"; there are \"{}\"",
+            "unknown {what} \"{name}\"; there are \"{}\"",
             known.join("\", \"")
         ),
     }
