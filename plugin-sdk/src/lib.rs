@@ -70,9 +70,7 @@ pub mod settings;
 pub mod mock;
 
 pub use balancer::{Balancer, BalancerInstance, EndpointSet, EndpointState, PickContext};
-pub use host::{
-    clock, counters, delegate, endpoints, log, random, reply, request, request_edit, response,
-};
+pub use host::{clock, counters, delegate, endpoints, log, random, reply, request, request_edit, response};
 pub use http_filter::{FilterContext, FilterInstance, HttpFilter, Phases};
 pub use least::least;
 pub use lottery::Lottery;
