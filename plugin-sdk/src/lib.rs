@@ -1,5 +1,4 @@
-//! Write [Jackfield](https://github.com/jackfield-proxy/jackfield) plugins in Rust: a type, a trait
-//! and one macro line for each kind.
+//! Write Jackfield plugins in Rust: a type, a trait and one macro line for each kind.
 //!
 //! The shortest balancer:
 //!

@@ -2,6 +2,7 @@
 //! indices. `file` reads what was written; nothing else in the program sees the file's form.
 
 mod file;
+mod peek;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 pub use file::{Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, parse};
+pub use peek::{FirstLook, peek};
 
 /// Position of an upstream in [`Config::upstreams`].
 pub type UpstreamIndex = usize;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::listener::{self, Socket};
+use crate::config::UseIndex;
 use crate::plugin::{Balancer, Filter};
 use crate::state::State;
 use crate::telemetry::{AccessLogger, Telemetry};
@@ -41,6 +42,12 @@ pub struct View {
     pub upstreams: Vec<Local>,
     /// Borrowed for the time of a call only, never across an await.
     pub filters: Vec<Option<RefCell<Filter>>>,
+}
+
+impl View {
+    pub fn filter(&self, index: UseIndex) -> Option<&RefCell<Filter>> {
+        self.filters.get(index)?.as_ref()
+    }
 }
 
 pub struct Worker {

@@ -18,43 +18,12 @@
 //!
 //! The cookie is that of RFC 6265; `SameSite` that of its revision, draft-ietf-httpbis-rfc6265bis.
 
+mod cookie;
+
+use cookie::Settings;
 use jackfield_plugin::{
     Balancer, EndpointSet, EndpointState, PickContext, delegate, endpoints, hash, random, reply, request, settings,
 };
-
-#[derive(serde::Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-struct Settings {
-    name: String,
-    path: String,
-    max_age: Option<u32>,
-    secure: Option<bool>,
-    http_only: bool,
-    same_site: SameSite,
-    salt: String,
-}
-
-#[derive(serde::Deserialize, Clone, Copy, PartialEq, Debug)]
-#[serde(rename_all = "kebab-case")]
-enum SameSite {
-    Strict,
-    Lax,
-    None,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            name: "jackfield".to_owned(),
-            path: "/".to_owned(),
-            max_age: None,
-            secure: None,
-            http_only: true,
-            same_site: SameSite::Lax,
-            salt: String::new(),
-        }
-    }
-}
 
 pub struct StickyCookie {
     settings: Settings,
@@ -125,36 +94,6 @@ impl StickyCookie {
         let eligible = context.eligible_among(&self.healthy);
         let place = hash::below((random::next() >> 32) as u32, eligible.len() as u32);
         eligible.get(place as usize).copied()
-    }
-}
-
-impl Settings {
-    fn check(&self) -> Result<(), String> {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if self.name.is_empty() || !self.name.bytes().all(token) {
-            return Err(format!("\"{}\" is no name for a cookie: letters, digits and !#$%&'*+-.^_`|~ only", self.name));
-        }
-        let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b';';
-        if !self.path.starts_with('/') || !self.path.bytes().all(plain) {
-            return Err(format!("\"path\" must begin with / and have no ;, not \"{}\"", self.path));
-        }
-        if self.same_site == SameSite::None && self.secure == Some(false) {
-            return Err("browsers refuse \"same-site\" none unless \"secure\" is true".to_owned());
-        }
-        Ok(())
-    }
-
-    fn cookie(&self, session: u64) -> String {
-        let age = self.max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
-        let secure = self.secure.unwrap_or_else(request::is_tls);
-        format!(
-            "{}={session:016x}; Path={}{age}{}{}; SameSite={:?}",
-            self.name,
-            self.path,
-            if secure { "; Secure" } else { "" },
-            if self.http_only { "; HttpOnly" } else { "" },
-            self.same_site,
-        )
     }
 }
 

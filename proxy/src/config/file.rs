@@ -134,7 +134,7 @@ fn plugins_folder(tree: &DeTable<'_>, base: &Path) -> Option<PathBuf> {
 }
 
 impl Source {
-    fn read(path: &Path) -> Result<Self, Diagnostics> {
+    pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let mut source = Self {
             name: path.display().to_string(),
