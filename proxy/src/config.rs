@@ -108,8 +108,9 @@ pub struct CertificatePair {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct TcpListener {
-    /// Without SNI routes: where every connection goes.
-    pub upstream: UpstreamIndex,
+    /// Where connections go that no SNI route takes; none: they are closed. Always there without
+    /// SNI routes.
+    pub upstream: Option<UpstreamIndex>,
     /// Server name (exact, or `*.suffix`) → upstream; empty when the listener does not peek.
     pub sni: Vec<(String, UpstreamIndex)>,
     pub idle_timeout: Duration,

@@ -187,6 +187,7 @@ fn prefix_rewrite(value: &Value<'_>, matches: Option<&RouteMatch>) -> Result<Rew
     let written = value.text()?;
     if !written.starts_with('/')
         || !written.ends_with('/')
+        || written.contains(['?', '#'])
         || !written.bytes().all(|b| b.is_ascii_graphic())
     {
         let problem = Problem::new(format!("`{written}` is not a prefix"));

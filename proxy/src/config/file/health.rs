@@ -15,18 +15,26 @@ const RISE: u64 = 2;
 const FALL: u64 = 3;
 const SUCCESS: (u16, u16) = (200, 299);
 
+#[derive(Clone, Copy)]
+enum Kind {
+    Http,
+    Tcp,
+}
+
 pub fn health(check: &Check<'_>, value: &Value<'_>) -> Option<HealthCheck> {
     let mut table = value.table(check, "in `health`")?;
-    let tcp = table
-        .read("type", |value| {
-            value.choice(&[("http", false), ("tcp", true)])
-        })
-        .unwrap_or(false);
-    let probe = if tcp {
-        table.refuse(&["path", "host", "expect"], "`type = \"tcp\"`");
-        Some(Probe::Tcp)
-    } else {
-        http(&mut table)
+    let kind = match table.take("type") {
+        Some(written) => check.accept(written.place, kind(&written)),
+        None => Some(Kind::Http),
+    };
+    let probe = match kind {
+        Some(Kind::Tcp) => {
+            table.refuse(&["path", "host", "expect"], "`type = \"tcp\"`");
+            Some(Probe::Tcp)
+        }
+        Some(Kind::Http) => http(&mut table),
+        // What goes with it, nobody knows.
+        None => return None,
     };
     let interval = table.duration("interval", INTERVAL);
     let timeout = table.duration("timeout", TIMEOUT);
@@ -40,6 +48,10 @@ pub fn health(check: &Check<'_>, value: &Value<'_>) -> Option<HealthCheck> {
         rise,
         fall,
     })
+}
+
+fn kind(value: &Value<'_>) -> Result<Kind, Problem> {
+    value.choice(&[("http", Kind::Http), ("tcp", Kind::Tcp)])
 }
 
 fn http(table: &mut Table<'_, '_>) -> Option<Probe> {

@@ -62,8 +62,11 @@ fn is_ip(host: &str) -> bool {
 fn path(value: &Value<'_>) -> Result<PathMatch, Problem> {
     let written = value.text()?;
     if let Some(pattern) = written.strip_prefix("~ ") {
-        regex(pattern.trim_start())?;
-        return Ok(PathMatch::Regex(pattern.trim_start().to_owned()));
+        let pattern = pattern.trim_start();
+        regex(pattern)?;
+        // As it is matched: a pattern that ends in a comment would swallow the anchor.
+        regex(&format!("^(?:{pattern})$"))?;
+        return Ok(PathMatch::Regex(pattern.to_owned()));
     }
     plain_path(written)?;
     let path = written.to_owned();

@@ -8,14 +8,46 @@ use super::check::{Check, Problem};
 use super::table::Table;
 use super::value::Value;
 use super::{matcher, plugin};
-use crate::config::{Place, Route, RouteAction, RouteMatch, UpstreamIndex};
+use crate::config::{Place, Route, RouteAction, RouteMatch};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What `upstream` in an HTTP listener means.
-pub fn everything(upstream: UpstreamIndex, place: Place) -> Route {
-    Route {
-        matches: RouteMatch::default(),
+/// `routes = [...]` and then `upstream = ...`, which takes what they leave; `label` is the place of
+/// the listener.
+pub fn routes(table: &mut Table<'_, '_>, label: &str) -> Vec<Route> {
+    let check = table.check;
+    let mut seen = HashMap::new();
+    let list = table.read("routes", |value| {
+        value.nonempty_list("write a route or leave the key out")
+    });
+    let read = |(index, value): (usize, &Value<'_>)| {
+        route(check, value, &format!("{label}.routes[{index}]"), &mut seen)
+    };
+    let mut routes: Vec<Route> = list
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+        .filter_map(read)
+        .collect();
+    if let Some(value) = table.take("upstream") {
+        routes.extend(everything(check, &value, &mut seen));
+    }
+    routes
+}
+
+fn everything(
+    check: &Check<'_>,
+    value: &Value<'_>,
+    seen: &mut HashMap<String, Place>,
+) -> Option<Route> {
+    let matches = RouteMatch::default();
+    unique(check, &matches, value.place, seen);
+    let upstream = check.accept(
+        value.place,
+        value.text().and_then(|name| check.upstream(name)),
+    )?;
+    Some(Route {
+        matches,
         filters: Vec::new(),
         action: RouteAction::Forward {
             upstream,
@@ -23,21 +55,8 @@ pub fn everything(upstream: UpstreamIndex, place: Place) -> Route {
         },
         timeout: TIMEOUT,
         name: "/".into(),
-        place,
-    }
-}
-
-/// `routes = [...]`; `label` is the place of the listener.
-pub fn routes(table: &mut Table<'_, '_>, label: &str) -> Option<Vec<Route>> {
-    let check = table.check;
-    let list = table.read("routes", |value| {
-        value.nonempty_list("write a route or leave the key out")
-    })?;
-    let mut seen = HashMap::new();
-    let read = |(index, value): (usize, &Value<'_>)| {
-        route(check, value, &format!("{label}.routes[{index}]"), &mut seen)
-    };
-    Some(list.iter().enumerate().filter_map(read).collect())
+        place: value.place,
+    })
 }
 
 fn route(
@@ -71,7 +90,7 @@ fn name(table: &mut Table<'_, '_>) -> String {
     if let Some(name) = table.text("name") {
         return name.to_owned();
     }
-    let mut part = |key| table.take(key).and_then(|value| value.as_text());
+    let part = |key| table.peek(key).and_then(|value| value.as_text());
     format!(
         "{}{}",
         part("host").unwrap_or(""),

@@ -9,17 +9,16 @@ use super::table::Table;
 use super::value::Value;
 use crate::config::{HostMatch, Place, UpstreamIndex};
 
-pub fn routes(table: &mut Table<'_, '_>) -> Option<Vec<(String, UpstreamIndex)>> {
+pub fn routes(table: &mut Table<'_, '_>) -> Vec<(String, UpstreamIndex)> {
     let check = table.check;
     let list = table.read("routes", |value| {
         value.nonempty_list("write a route or leave the key out")
-    })?;
+    });
     let mut seen = HashMap::new();
-    Some(
-        list.iter()
-            .filter_map(|value| route(check, value, &mut seen))
-            .collect(),
-    )
+    list.unwrap_or_default()
+        .iter()
+        .filter_map(|value| route(check, value, &mut seen))
+        .collect()
 }
 
 fn route(

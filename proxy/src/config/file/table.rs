@@ -16,6 +16,7 @@ pub struct Table<'c, 't> {
     context: &'static str,
     entries: &'t DeTable<'t>,
     known: Vec<&'static str>,
+    refused: Vec<&'static str>,
 }
 
 impl<'c, 't> Table<'c, 't> {
@@ -31,6 +32,7 @@ impl<'c, 't> Table<'c, 't> {
             context,
             entries,
             known: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -38,10 +40,15 @@ impl<'c, 't> Table<'c, 't> {
         self.entries.contains_key(key)
     }
 
+    /// A value that somebody else takes.
+    pub fn peek(&self, key: &str) -> Option<Value<'t>> {
+        self.entries.get(key).map(|value| Value::new(key, value))
+    }
+
     /// The value of a key that may be left out.
     pub fn take(&mut self, key: &'static str) -> Option<Value<'t>> {
         self.known.push(key);
-        self.entries.get(key).map(|value| Value::new(key, value))
+        self.peek(key)
     }
 
     /// A key that may be left out, read. A value that is wrong is reported and then counts as left
@@ -71,7 +78,7 @@ impl<'c, 't> Table<'c, 't> {
     /// Keys that are known, but have no meaning here.
     pub fn refuse(&mut self, keys: &[&'static str], why: &str) {
         for key in keys {
-            self.known.push(key);
+            self.refused.push(key);
             if let Some((written, _)) = self.entries.get_key_value(*key) {
                 self.check.report(
                     place(written),
@@ -120,7 +127,7 @@ impl<'c, 't> Table<'c, 't> {
     pub fn finish(self) {
         for (key, _) in self.entries {
             let written = key.get_ref().as_ref();
-            if !self.known.contains(&written) {
+            if !self.known.contains(&written) && !self.refused.contains(&written) {
                 let problem = Problem::new(format!("unknown key `{written}` {}", self.context));
                 let help = super::name::suggest(written, "known keys", self.known.iter().copied());
                 self.check.report(place(key), problem.help(help));

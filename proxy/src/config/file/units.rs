@@ -54,7 +54,7 @@ pub fn size(value: &Value<'_>, range: RangeInclusive<usize>) -> Result<usize, Pr
             Problem::new(format!("`{written}` is not a size"))
                 .help("bytes, or a whole number and a unit: \"64KiB\", \"16MiB\", \"1GiB\"")
         })?,
-        None if value.is_integer() => value.integer(0..=u64::MAX)?,
+        None if value.is_integer() => value.integer(*range.start() as u64..=*range.end() as u64)?,
         None => {
             return Err(value
                 .mismatch("a size")
@@ -67,7 +67,7 @@ pub fn size(value: &Value<'_>, range: RangeInclusive<usize>) -> Result<usize, Pr
         .ok_or_else(|| {
             let (low, high) = (show_size(*range.start()), show_size(*range.end()));
             Problem::new(format!(
-                "`{}` must be {low} to {high}, found {bytes} bytes",
+                "`{}` must be from {low} to {high}, found {bytes} bytes",
                 value.name
             ))
         })

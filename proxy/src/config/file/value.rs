@@ -49,7 +49,7 @@ impl<'t> Value<'t> {
             .ok_or_else(|| {
                 let (low, high) = range.into_inner();
                 Problem::new(format!(
-                    "`{}` must be {low} to {high}, found {written}",
+                    "`{}` must be from {low} to {high}, found {written}",
                     self.name
                 ))
             })
@@ -139,7 +139,7 @@ impl<'t> Value<'t> {
     pub fn json(&self) -> Result<serde_json::Value, Problem> {
         json(self.inner).map_err(|value| {
             Problem::new(format!(
-                "`{}` holds `{value}`, which JSON cannot say",
+                "`{}` holds `{value}`, which is not a JSON number",
                 self.name
             ))
             .help("plugins get their settings as JSON")
