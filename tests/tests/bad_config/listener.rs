@@ -396,6 +396,13 @@ fn overlapping_listeners() {
   help: give one of them another address or port"#,
     );
     check(
+        &at_both("[::]:8080", "127.0.0.1:8080"),
+        r#"bad.toml:5:11: error: `127.0.0.1:8080` overlaps the listener `[::]:8080` in line 2
+  address = "127.0.0.1:8080"
+            ^^^^^^^^^^^^^^^^
+  help: give one of them another address or port"#,
+    );
+    check(
         r#"[admin]
 address = "127.0.0.1:9901"
 [[listener]]

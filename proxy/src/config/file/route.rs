@@ -8,7 +8,7 @@ use super::check::{Check, Problem};
 use super::table::Table;
 use super::value::Value;
 use super::{matcher, plugin};
-use crate::config::{Place, Route, RouteAction, RouteMatch};
+use crate::config::{HostMatch, PathMatch, Place, Route, RouteAction, RouteMatch};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -29,8 +29,15 @@ pub fn routes(table: &mut Table<'_, '_>, label: &str) -> Vec<Route> {
         .enumerate()
         .filter_map(read)
         .collect();
+    report_hidden(check, &routes);
     if let Some(value) = table.take("upstream") {
-        routes.extend(everything(check, &value, &mut seen));
+        let mut rest = everything(check, &value, &mut seen);
+        if let Some(rest) = rest.as_mut().filter(|_| routes.iter().any(is_regex)) {
+            // Regular expressions come last, in file order: only as one of them does it leave the
+            // others their requests.
+            rest.matches.path = PathMatch::Regex(".*".to_owned());
+        }
+        routes.extend(rest);
     }
     routes
 }
@@ -123,4 +130,34 @@ fn unique(
             problem.help("remove one, or give one of them another condition"),
         );
     }
+}
+
+/// Regular expressions that no request reaches, since a route takes every path of their host before.
+fn report_hidden(check: &Check<'_>, routes: &[Route]) {
+    let takes_all = |route: &&Route| {
+        let any_host = RouteMatch {
+            host: HostMatch::Any,
+            ..route.matches.clone()
+        };
+        any_host == RouteMatch::default()
+    };
+    let catch_alls: HashMap<&HostMatch, Place> = routes
+        .iter()
+        .filter(takes_all)
+        .map(|route| (&route.matches.host, route.place))
+        .collect();
+    for route in routes.iter().filter(|route| is_regex(route)) {
+        if let Some(first) = catch_alls.get(&route.matches.host) {
+            let line = check.line(*first);
+            let message = format!(
+                "no request reaches this route: the one in line {line} takes every path first"
+            );
+            let help = "a prefix wins over a regular expression: write `path = \"~ .*\"` there, below this";
+            check.report(route.place, Problem::new(message).help(help));
+        }
+    }
+}
+
+fn is_regex(route: &Route) -> bool {
+    matches!(route.matches.path, PathMatch::Regex(_))
 }

@@ -129,6 +129,17 @@ fn conditions_are_told_apart_by_their_form() {
 }
 
 #[test]
+fn what_no_route_takes_goes_to_the_upstream_of_the_listener() {
+    let config = full();
+    let last = http(&config).routes.last().unwrap();
+    assert_eq!(last.matches.path, PathMatch::Regex(".*".to_owned()));
+    let RouteAction::Forward { upstream, .. } = last.action else {
+        panic!()
+    };
+    assert_eq!(&*config.upstreams[upstream].name, "web");
+}
+
+#[test]
 fn endpoints_keep_their_name_and_have_an_address() {
     let config = full();
     let expected = EndpointConfig {
@@ -183,6 +194,30 @@ fn settings_become_json() {
         "zone": "a", "depth": 16, "share": 0.5, "since": "1979-05-27", "strict": true, "list": [1, { "b": -2 }]
     });
     assert_eq!(json, expected);
+}
+
+/// The examples are parts of files: what they name may be elsewhere, but what they say is right.
+#[test]
+fn the_reference_says_what_is_accepted() {
+    let reference = include_str!("../../../../docs/config.md");
+    let examples: Vec<&str> = reference
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(examples.len() >= 7);
+    for example in examples {
+        let Err(errors) = read(example) else { continue };
+        for error in &errors.list {
+            let elsewhere = ["no upstream", "no listener", "no plugin", "cannot read"];
+            assert!(
+                elsewhere
+                    .iter()
+                    .any(|start| error.message.starts_with(start)),
+                "{errors}"
+            );
+        }
+    }
 }
 
 /// xorshift64: enough for mutations, and the same ones each time.
