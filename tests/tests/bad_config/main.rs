@@ -18,11 +18,9 @@ use jackfield::config::{self, Diagnostic, Diagnostics, KnownPlugins, PluginKind,
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bad_config");
     std::fs::create_dir_all(&folder).unwrap();
-    for (file, label) in [
-        ("site.pem", "CERTIFICATE"),
-        ("site.key", "PRIVATE KEY"),
-        ("locked.key", "ENCRYPTED PRIVATE KEY"),
-    ] {
+    for (file, label) in
+        [("site.pem", "CERTIFICATE"), ("site.key", "PRIVATE KEY"), ("locked.key", "ENCRYPTED PRIVATE KEY")]
+    {
         let pem = format!("-----BEGIN {label}-----\nAA==\n-----END {label}-----\n");
         std::fs::write(folder.join(file), pem).unwrap();
     }
@@ -33,21 +31,12 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 #[track_caller]
 fn check(text: &str, expected: &str) {
     let error = config::parse(source(text), known).expect_err("the configuration is accepted");
-    let shown = error
-        .to_string()
-        .replace(&FOLDER.display().to_string(), "FOLDER");
-    assert_eq!(
-        shown, expected,
-        "\n--- found:\n{shown}\n--- expected:\n{expected}\n"
-    );
+    let shown = error.to_string().replace(&FOLDER.display().to_string(), "FOLDER");
+    assert_eq!(shown, expected, "\n--- found:\n{shown}\n--- expected:\n{expected}\n");
 }
 
 fn source(text: &str) -> Source {
-    Source {
-        name: "bad.toml".to_owned(),
-        text: text.to_owned(),
-        folder: FOLDER.clone(),
-    }
+    Source { name: "bad.toml".to_owned(), text: text.to_owned(), folder: FOLDER.clone() }
 }
 
 fn known(_: Option<&Path>) -> KnownPlugins {
@@ -80,10 +69,7 @@ fn at(address: &str) -> String {
 
 /// Two listeners.
 fn at_both(first: &str, second: &str) -> String {
-    format!(
-        "[[listener]]\naddress = \"{first}\"\nupstream = \"api\"\n{}",
-        at(&format!("\"{second}\""))
-    )
+    format!("[[listener]]\naddress = \"{first}\"\nupstream = \"api\"\n{}", at(&format!("\"{second}\"")))
 }
 
 /// A right configuration, but for the one route.
@@ -138,10 +124,7 @@ fn a_file_that_is_not_text() {
     std::fs::write(&path, b"workers = 2\n# caf\xe9\n").unwrap();
     let error = config::load(&path, known).unwrap_err().to_string();
     let expected = "FOLDER/latin1.toml:2:6: error: not UTF-8 text\n  # caf\u{fffd}\n       ^";
-    assert_eq!(
-        error.replace(&FOLDER.display().to_string(), "FOLDER"),
-        expected
-    );
+    assert_eq!(error.replace(&FOLDER.display().to_string(), "FOLDER"), expected);
 }
 
 #[test]
@@ -151,21 +134,9 @@ fn what_is_found_later_is_shown_in_the_same_form() {
     let loaded = config::load(&path, known).unwrap();
     let place = loaded.config.uses[0].place;
     let message = "plugin `round-robin` refuses its settings: no".to_owned();
-    let error = Diagnostics::new(
-        loaded.source,
-        vec![Diagnostic {
-            place,
-            message,
-            help: None,
-        }],
-    );
+    let error = Diagnostics::new(loaded.source, vec![Diagnostic { place, message, help: None }]);
     let expected = r#"FOLDER/good.toml:3:12: error: plugin `round-robin` refuses its settings: no
   balancer = "round-robin"
              ^^^^^^^^^^^^^"#;
-    assert_eq!(
-        error
-            .to_string()
-            .replace(&FOLDER.display().to_string(), "FOLDER"),
-        expected
-    );
+    assert_eq!(error.to_string().replace(&FOLDER.display().to_string(), "FOLDER"), expected);
 }

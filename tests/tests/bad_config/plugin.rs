@@ -111,18 +111,14 @@ fn settings() {
   help: write `settings = { NAME = VALUE }`"#,
     );
     check(
-        &with_endpoint(
-            r#"balancer = { plugin = "round-robin", settings = { a = [{ b = nan }] } }"#,
-        ),
+        &with_endpoint(r#"balancer = { plugin = "round-robin", settings = { a = [{ b = nan }] } }"#),
         r#"bad.toml:3:49: error: `settings` holds `nan`, which is not a JSON number
   balancer = { plugin = "round-robin", settings = { a = [{ b = nan }] } }
                                                   ^^^^^^^^^^^^^^^^^^^^^
   help: plugins get their settings as JSON"#,
     );
     check(
-        &with_endpoint(
-            r#"balancer = { plugin = "round-robin", settings = { a = 99999999999999999999 } }"#,
-        ),
+        &with_endpoint(r#"balancer = { plugin = "round-robin", settings = { a = 99999999999999999999 } }"#),
         r#"bad.toml:3:49: error: `settings` holds `99999999999999999999`, which is not a JSON number
   balancer = { plugin = "round-robin", settings = { a = 99999999999999999999 } }
                                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -150,9 +146,7 @@ filters = [{ plugin = "headers", on-failure = "fallback" }]"#,
   help: known: `open`, `closed`"#,
     );
     check(
-        &with_endpoint(
-            r#"balancer = { plugin = "round-robin", deadline = "0ms", memory = "1KiB" }"#,
-        ),
+        &with_endpoint(r#"balancer = { plugin = "round-robin", deadline = "0ms", memory = "1KiB" }"#),
         r#"bad.toml:3:49: error: `deadline` must be longer than nothing
   balancer = { plugin = "round-robin", deadline = "0ms", memory = "1KiB" }
                                                   ^^^^^

@@ -316,9 +316,7 @@ fn responses() {
                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#,
     );
     check(
-        &with_route(
-            r#"respond = { headers = { Content-Length = "3", "a b" = "x", x-a = "\n", x-b = 1 } }"#,
-        ),
+        &with_route(r#"respond = { headers = { Content-Length = "3", "a b" = "x", x-a = "\n", x-b = 1 } }"#),
         r#"bad.toml:4:29: error: `content-length` is set by the proxy itself
     { respond = { headers = { Content-Length = "3", "a b" = "x", x-a = "\n", x-b = 1 } } },
                               ^^^^^^^^^^^^^^
@@ -379,9 +377,7 @@ fn rewrites() {
   help: end `path` with `/`, or write `rewrite = { regex = "…", replacement = "…" }`"#,
     );
     check(
-        &with_route(
-            r#"upstream = "api", rewrite = { prefix = "/v2/", regex = "a", replacement = "b" }"#,
-        ),
+        &with_route(r#"upstream = "api", rewrite = { prefix = "/v2/", regex = "a", replacement = "b" }"#),
         r#"bad.toml:4:35: error: `prefix` does not go with `regex`
     { upstream = "api", rewrite = { prefix = "/v2/", regex = "a", replacement = "b" } },
                                     ^^^^^^"#,

@@ -357,9 +357,7 @@ fn tls() {
         ^^^^^"#,
     );
     check(
-        &with_endpoint(
-            r#"tls = { ca = "nowhere.pem", server-name = "a:1", verify = 0, key = "x" }"#,
-        ),
+        &with_endpoint(r#"tls = { ca = "nowhere.pem", server-name = "a:1", verify = 0, key = "x" }"#),
         r#"bad.toml:3:14: error: cannot read FOLDER/nowhere.pem: No such file or directory (os error 2)
   tls = { ca = "nowhere.pem", server-name = "a:1", verify = 0, key = "x" }
                ^^^^^^^^^^^^^

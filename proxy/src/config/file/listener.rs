@@ -34,28 +34,17 @@ pub fn listener(check: &Check<'_>, value: &Value<'_>, index: usize) -> Option<Li
     let mut table = value.table(check, "in a listener")?;
     let written = table.require("address", "\"0.0.0.0:8080\"");
     let protocol = table.read("protocol", |value| {
-        value.choice(&[
-            ("http", Protocol::Http),
-            ("tcp", Protocol::Tcp),
-            ("udp", Protocol::Udp),
-        ])
+        value.choice(&[("http", Protocol::Http), ("tcp", Protocol::Tcp), ("udp", Protocol::Udp)])
     });
     let service = match protocol.unwrap_or(Protocol::Http) {
-        Protocol::Http => Some(Service::Http(http(
-            &mut table,
-            &format!("listener[{index}]"),
-        ))),
+        Protocol::Http => Some(Service::Http(http(&mut table, &format!("listener[{index}]")))),
         Protocol::Tcp => Some(Service::Tcp(tcp(&mut table))),
         Protocol::Udp => udp(&mut table).map(Service::Udp),
     };
     table.finish();
     let written = written?;
     let address = check.accept(written.place, address(&written));
-    Some(Listener {
-        address: address?,
-        service: service?,
-        place: written.place,
-    })
+    Some(Listener { address: address?, service: service?, place: written.place })
 }
 
 /// Where a server listens; port 0 lets the kernel choose.
@@ -71,13 +60,10 @@ fn http(table: &mut Table<'_, '_>, label: &str) -> HttpListener {
     let check = table.check;
     table.refuse(&["max-sessions"], "`protocol = \"http\"`");
     some_destination(table);
-    let tls = table
-        .take("tls")
-        .and_then(|value| certificate::server_tls(check, &value));
+    let tls = table.take("tls").and_then(|value| certificate::server_tls(check, &value));
     let filters = plugin::filters(table, label);
-    let max_header_bytes = table.read("max-header-bytes", |value| {
-        units::size(value, LEAST_HEADER_BYTES..=MOST_HEADER_BYTES)
-    });
+    let max_header_bytes =
+        table.read("max-header-bytes", |value| units::size(value, LEAST_HEADER_BYTES..=MOST_HEADER_BYTES));
     HttpListener {
         tls,
         filters,
@@ -110,11 +96,7 @@ fn udp(table: &mut Table<'_, '_>) -> Option<UdpListener> {
     let upstream = upstream(table);
     let idle_timeout = table.duration("idle-timeout", UDP_IDLE_TIMEOUT);
     let max_sessions = table.count("max-sessions", MAX_SESSIONS, 1..=MANY);
-    Some(UdpListener {
-        upstream: upstream?,
-        idle_timeout,
-        max_sessions,
-    })
+    Some(UdpListener { upstream: upstream?, idle_timeout, max_sessions })
 }
 
 /// `routes` choose, and `upstream` takes what they leave.

@@ -23,24 +23,13 @@ pub fn report(check: &Check<'_>, admin: Option<(SocketAddr, Place)>, listeners: 
             place: listener.place,
         })
         .collect();
-    bound.extend(admin.map(|(address, place)| Bound {
-        address,
-        udp: false,
-        what: "the admin address",
-        place,
-    }));
+    bound.extend(admin.map(|(address, place)| Bound { address, udp: false, what: "the admin address", place }));
     bound.sort_by_key(|bound| bound.place.start);
     for (index, later) in bound.iter().enumerate() {
         if let Some(first) = bound[..index].iter().find(|first| overlaps(first, later)) {
             let line = check.line(first.place);
-            let message = format!(
-                "`{}` overlaps {} `{}` in line {line}",
-                later.address, first.what, first.address
-            );
-            check.report(
-                later.place,
-                Problem::new(message).help("give one of them another address or port"),
-            );
+            let message = format!("`{}` overlaps {} `{}` in line {line}", later.address, first.what, first.address);
+            check.report(later.place, Problem::new(message).help("give one of them another address or port"));
         }
     }
 }

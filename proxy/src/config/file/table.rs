@@ -20,20 +20,8 @@ pub struct Table<'c, 't> {
 }
 
 impl<'c, 't> Table<'c, 't> {
-    pub fn new(
-        check: &'c Check<'c>,
-        context: &'static str,
-        place: Place,
-        entries: &'t DeTable<'t>,
-    ) -> Self {
-        Self {
-            check,
-            place,
-            context,
-            entries,
-            known: Vec::new(),
-            refused: Vec::new(),
-        }
+    pub fn new(check: &'c Check<'c>, context: &'static str, place: Place, entries: &'t DeTable<'t>) -> Self {
+        Self { check, place, context, entries, known: Vec::new(), refused: Vec::new() }
     }
 
     pub fn has(&self, key: &str) -> bool {
@@ -53,11 +41,7 @@ impl<'c, 't> Table<'c, 't> {
 
     /// A key that may be left out, read. A value that is wrong is reported and then counts as left
     /// out: with an error in the list no configuration comes of it.
-    pub fn read<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Value<'t>) -> Result<T, Problem>,
-    ) -> Option<T> {
+    pub fn read<T>(&mut self, key: &'static str, read: impl FnOnce(&Value<'t>) -> Result<T, Problem>) -> Option<T> {
         let value = self.take(key)?;
         self.check.accept(value.place, read(&value))
     }
@@ -67,10 +51,7 @@ impl<'c, 't> Table<'c, 't> {
         let value = self.take(key);
         if value.is_none() {
             let problem = Problem::new(format!("missing key `{key}` {}", self.context));
-            self.check.report(
-                self.place,
-                problem.help(format!("write `{key} = {example}`")),
-            );
+            self.check.report(self.place, problem.help(format!("write `{key} = {example}`")));
         }
         value
     }
@@ -80,10 +61,7 @@ impl<'c, 't> Table<'c, 't> {
         for key in keys {
             self.refused.push(key);
             if let Some((written, _)) = self.entries.get_key_value(*key) {
-                self.check.report(
-                    place(written),
-                    Problem::new(format!("`{key}` does not go with {why}")),
-                );
+                self.check.report(place(written), Problem::new(format!("`{key}` does not go with {why}")));
             }
         }
     }
@@ -96,22 +74,11 @@ impl<'c, 't> Table<'c, 't> {
         self.read(key, Value::flag).unwrap_or(default)
     }
 
-    pub fn integer(
-        &mut self,
-        key: &'static str,
-        default: u64,
-        range: std::ops::RangeInclusive<u64>,
-    ) -> u64 {
-        self.read(key, |value| value.integer(range))
-            .unwrap_or(default)
+    pub fn integer(&mut self, key: &'static str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        self.read(key, |value| value.integer(range)).unwrap_or(default)
     }
 
-    pub fn count(
-        &mut self,
-        key: &'static str,
-        default: usize,
-        range: std::ops::RangeInclusive<u64>,
-    ) -> usize {
+    pub fn count(&mut self, key: &'static str, default: usize, range: std::ops::RangeInclusive<u64>) -> usize {
         self.integer(key, default as u64, range) as usize
     }
 

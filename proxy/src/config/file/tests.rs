@@ -7,18 +7,14 @@ use std::time::Duration;
 
 use super::{Diagnostics, KnownPlugins, Source, parse_with};
 use crate::config::{
-    Config, EndpointConfig, HostMatch, HttpListener, OnFailure, PathMatch, PluginKind,
-    PluginLimits, Probe, Rewrite, Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
+    Config, EndpointConfig, HostMatch, HttpListener, OnFailure, PathMatch, PluginKind, PluginLimits, Probe, Rewrite,
+    Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
 };
 
 const FULL: &str = include_str!("full.toml");
 
 fn read(text: &str) -> Result<Config, Diagnostics> {
-    let source = Source {
-        name: "jackfield.toml".to_owned(),
-        text: text.to_owned(),
-        folder: "/nowhere".into(),
-    };
+    let source = Source { name: "jackfield.toml".to_owned(), text: text.to_owned(), folder: "/nowhere".into() };
     parse_with(source, known, resolve)
 }
 
@@ -51,10 +47,7 @@ fn http(config: &Config) -> &HttpListener {
 
 fn route<'c>(config: &'c Config, name: &str) -> &'c Route {
     let routes = &http(config).routes;
-    routes
-        .iter()
-        .find(|route| &*route.name == name)
-        .expect(name)
+    routes.iter().find(|route| &*route.name == name).expect(name)
 }
 
 #[test]
@@ -68,10 +61,7 @@ fn the_shortest_file_has_all_defaults() {
     "#;
     let config = read(text).unwrap();
     assert!(config.workers >= 1);
-    assert_eq!(
-        (config.plugins.as_ref(), config.cache.as_ref(), config.admin),
-        (None, None, None)
-    );
+    assert_eq!((config.plugins.as_ref(), config.cache.as_ref(), config.admin), (None, None, None));
     assert_eq!(config.drain_timeout, Duration::from_secs(30));
     assert_eq!(http(&config).header_timeout, Duration::from_secs(10));
     assert_eq!(http(&config).idle_timeout, Duration::from_mins(1));
@@ -82,33 +72,18 @@ fn the_shortest_file_has_all_defaults() {
     assert_eq!(upstream.keep_alive, Duration::from_mins(1));
     assert_eq!((upstream.max_idle, upstream.retries), (64, 2));
     assert_eq!(upstream.protocol, UpstreamProtocol::Auto);
-    assert_eq!(
-        (&upstream.tls, &upstream.health, &upstream.load.poll),
-        (&None, &None, &None)
-    );
+    assert_eq!((&upstream.tls, &upstream.health, &upstream.load.poll), (&None, &None, &None));
     let balancer = &config.uses[upstream.balancer];
-    assert_eq!(
-        (&*balancer.plugin, &*balancer.settings),
-        ("round-robin", "{}")
-    );
-    assert_eq!(
-        (balancer.on_failure, balancer.limits),
-        (OnFailure::Fallback, PluginLimits::default())
-    );
+    assert_eq!((&*balancer.plugin, &*balancer.settings), ("round-robin", "{}"));
+    assert_eq!((balancer.on_failure, balancer.limits), (OnFailure::Fallback, PluginLimits::default()));
 }
 
 #[test]
 fn upstreams_stand_in_file_order_and_are_named_before_they_are_written() {
     let config = full();
-    let names: Vec<&str> = config
-        .upstreams
-        .iter()
-        .map(|upstream| &*upstream.name)
-        .collect();
+    let names: Vec<&str> = config.upstreams.iter().map(|upstream| &*upstream.name).collect();
     assert_eq!(names, ["web", "api"]);
-    let RouteAction::Forward { upstream, rewrite } = &route(&config, "users").action else {
-        panic!()
-    };
+    let RouteAction::Forward { upstream, rewrite } = &route(&config, "users").action else { panic!() };
     assert_eq!(*upstream, config.upstream("api").unwrap());
     assert_eq!(*rewrite, Some(Rewrite::Prefix("/v2/".to_owned())));
 }
@@ -133,9 +108,7 @@ fn what_no_route_takes_goes_to_the_upstream_of_the_listener() {
     let config = full();
     let last = http(&config).routes.last().unwrap();
     assert_eq!(last.matches.path, PathMatch::Regex(".*".to_owned()));
-    let RouteAction::Forward { upstream, .. } = last.action else {
-        panic!()
-    };
+    let RouteAction::Forward { upstream, .. } = last.action else { panic!() };
     assert_eq!(&*config.upstreams[upstream].name, "web");
 }
 
@@ -155,11 +128,7 @@ fn endpoints_keep_their_name_and_have_an_address() {
 #[test]
 fn health_checks_expect_ranges() {
     let config = full();
-    let Some(Probe::Http { expect, .. }) = config.upstreams[1]
-        .health
-        .as_ref()
-        .map(|health| &health.probe)
-    else {
+    let Some(Probe::Http { expect, .. }) = config.upstreams[1].health.as_ref().map(|health| &health.probe) else {
         panic!()
     };
     assert_eq!(expect, &[(200, 200), (300, 399)]);
@@ -200,22 +169,14 @@ fn settings_become_json() {
 #[test]
 fn the_reference_says_what_is_accepted() {
     let reference = include_str!("../../../../docs/config.md");
-    let examples: Vec<&str> = reference
-        .split("```toml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let examples: Vec<&str> =
+        reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() >= 7);
     for example in examples {
         let Err(errors) = read(example) else { continue };
         for error in &errors.list {
             let elsewhere = ["no upstream", "no listener", "no plugin", "cannot read"];
-            assert!(
-                elsewhere
-                    .iter()
-                    .any(|start| error.message.starts_with(start)),
-                "{errors}"
-            );
+            assert!(elsewhere.iter().any(|start| error.message.starts_with(start)), "{errors}");
         }
     }
 }
@@ -280,18 +241,13 @@ fn no_file_makes_the_reader_panic() {
             }
         }
     }
-    assert!(
-        accepted > 100 && refused > 1_000,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 100 && refused > 1_000, "{accepted} accepted, {refused} refused");
 }
 
 /// Takes a stretch away, doubles it, or puts one of the pieces in its place.
 fn mutate(text: &mut String, random: &mut Random, pieces: &[&str]) {
     let start = text.floor_char_boundary(random.below(text.len()));
-    let end = text
-        .floor_char_boundary((start + random.below(12)).min(text.len()))
-        .max(start);
+    let end = text.floor_char_boundary((start + random.below(12)).min(text.len())).max(start);
     let with = match random.below(4) {
         0 => String::new(),
         1 => text[start..end].repeat(2),
