@@ -85,7 +85,8 @@ fn prepare(
         library = Library::read(engine, folder, &old_library);
         known(&library)
     })?;
-    if before.is_some_and(|before| !before.force && *before.state.config == config && library.is_same(&before.library)) {
+    if before.is_some_and(|before| !before.force && *before.state.config == config && library.is_same(&before.library))
+    {
         return Ok(None);
     }
     let refused = |refusals: Vec<Refusal>| Diagnostics::new(source.clone(), diagnostics(refusals));
@@ -110,7 +111,8 @@ fn known(library: &Library) -> KnownPlugins {
 }
 
 fn diagnostics(refusals: Vec<Refusal>) -> Vec<Diagnostic> {
-    let diagnostic = |refusal: Refusal| Diagnostic { place: refusal.place, message: refusal.message, help: refusal.help };
+    let diagnostic =
+        |refusal: Refusal| Diagnostic { place: refusal.place, message: refusal.message, help: refusal.help };
     refusals.into_iter().map(diagnostic).collect()
 }
 
@@ -127,7 +129,7 @@ impl Control {
         let Some(prepared) = prepared else { return Err(std::io::Error::other("nothing to run").into()) };
         let config = Arc::clone(&prepared.state.config);
         let access = access_log(&config, &telemetry)?;
-        let admin_socket = config.admin.map(std::net::TcpListener::bind).transpose()?;
+        let admin_socket = config.admin.map(bind_admin).transpose()?;
         let mut parts = prepared.parts;
         bind_new(&prepared.state, None, &mut parts)?;
         let workers = (0..parts.len())
@@ -135,6 +137,7 @@ impl Control {
             .collect::<std::io::Result<Vec<_>>>()?;
         let admin = Arc::new(admin::Shared::new(Arc::clone(&telemetry)));
         if let Some(socket) = admin_socket {
+            tracing::info!(address = %socket.local_addr()?, "admin listens");
             admin::start(socket, Arc::clone(&admin))?;
         }
         let (library, state) = (prepared.library, prepared.state);
@@ -142,6 +145,7 @@ impl Control {
             Self { origin, engine, library, state, workers, telemetry, access, admin, health: Vec::new() };
         control.install(parts).await;
         control.after_change();
+        tracing::info!(workers = control.workers.len(), "ready");
         Ok(control)
     }
 
@@ -308,6 +312,14 @@ fn access_log(config: &Config, telemetry: &Telemetry) -> std::io::Result<Option<
     config.log.access.then(start).transpose()
 }
 
+fn bind_admin(address: std::net::SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = std::net::TcpListener::bind(address).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("the admin address {address} cannot be used: {error}"))
+    })?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// Sockets for the listeners that `before` has not got, handed out to the workers' parts.
 fn bind_new(state: &State, before: Option<&State>, parts: &mut [Parts]) -> std::io::Result<()> {
     let mut bound: Vec<(usize, Vec<SocketKind>)> = Vec::new();
@@ -316,11 +328,12 @@ fn bind_new(state: &State, before: Option<&State>, parts: &mut [Parts]) -> std::
             continue;
         }
         let address = listener.config.address;
-        let sockets = listener::bind(address, listener.is_udp(), parts.len(), true).map_err(|error| {
-            std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-        })?;
+        let sockets = listener::bind(address, listener.is_udp(), parts.len(), true)
+            .map_err(|error| std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
         if let Some(socket) = sockets.first() {
-            listener.shared.set_bound(listener::local_address(socket)?);
+            let address = listener::local_address(socket)?;
+            listener.shared.set_bound(address);
+            tracing::info!(listener = listener.slot, %address, "listening");
         }
         bound.push((listener.slot, sockets));
     }
@@ -340,10 +353,11 @@ impl WorkerThread {
         let (commands, inbox) = mpsc::unbounded_channel();
         let access = access.map(AccessLog::logger);
         let telemetry = Arc::clone(telemetry);
-        let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()) {
-            Ok(runtime) => runtime.block_on(Worker::new(index, access, telemetry).run(inbox)),
-            Err(error) => tracing::error!(index, %error, "a worker did not start"),
-        };
+        let run =
+            move || match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()) {
+                Ok(runtime) => runtime.block_on(Worker::new(index, access, telemetry).run(inbox)),
+                Err(error) => tracing::error!(index, %error, "a worker did not start"),
+            };
         let name = format!("worker-{index}");
         let thread = std::thread::Builder::new().name(name).stack_size(Self::STACK_BYTES).spawn(run)?;
         Ok(Self { commands, thread: Some(thread) })

@@ -1,1 +1,4 @@
-pub struct Checks; pub fn start(_: &std::sync::Arc<crate::upstream::Upstream>) -> Checks { Checks }
+pub struct Checks;
+pub fn start(_: &std::sync::Arc<crate::upstream::Upstream>) -> Checks {
+    Checks
+}

@@ -101,7 +101,9 @@ async fn serve_http1<T: Stream>(
 ) -> hyper::Result<()> {
     let service = service_fn(|request| handle(Rc::clone(connection), request));
     let mut builder = http1::Builder::new();
-    builder.max_header_size(running.config.max_header_bytes).max_buf_size(running.config.max_header_bytes.max(64 << 10));
+    builder
+        .max_header_size(running.config.max_header_bytes)
+        .max_buf_size(running.config.max_header_bytes.max(64 << 10));
     let mut driver = pin!(builder.serve_connection(transport, service).with_upgrades());
     let mut asked = false;
     std::future::poll_fn(|context| {
@@ -239,10 +241,10 @@ impl Job<'_> {
         let local = self.view.upstreams.get(self.upstream).ok_or(Fault::NoRoute)?;
         record.upstream = Some(Arc::clone(&local.upstream));
         let mut filters = self.route.filters.iter().chain(&self.http.config.filters);
-        let wants_response = |index: &UseIndex| self.view.filter(*index).is_some_and(|filter| filter.borrow().wants_response());
+        let wants_response =
+            |index: &UseIndex| self.view.filter(*index).is_some_and(|filter| filter.borrow().wants_response());
         let keep_head = filters.any(wants_response);
-        let forward =
-            Forward { connection: self.connection, local, upgrade: self.upgrade_to.as_ref(), keep_head };
+        let forward = Forward { connection: self.connection, local, upgrade: self.upgrade_to.as_ref(), keep_head };
         let (mut exchange, sent) = forward.send(exchange, body).await;
         record.plugin_time = exchange.plugin_time;
         let Sent { mut response, picked, lease } = sent?;

@@ -52,7 +52,8 @@ pub fn local_address(socket: &SocketKind) -> io::Result<SocketAddr> {
 
 fn open(address: SocketAddr, udp: bool, shared: bool) -> io::Result<SocketKind> {
     const BACKLOG: i32 = 4096;
-    let (kind, protocol) = if udp { (Type::DGRAM, socket2::Protocol::UDP) } else { (Type::STREAM, socket2::Protocol::TCP) };
+    let (kind, protocol) =
+        if udp { (Type::DGRAM, socket2::Protocol::UDP) } else { (Type::STREAM, socket2::Protocol::TCP) };
     let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;

@@ -78,7 +78,12 @@ pub struct Refusal {
 impl State {
     /// Puts everything together. `before` lends what outlives a change: measurements, counters,
     /// slots. Runs no plugin.
-    pub fn build(config: Config, library: &Library, before: Option<&State>, telemetry: &Telemetry) -> Result<Self, Vec<Refusal>> {
+    pub fn build(
+        config: Config,
+        library: &Library,
+        before: Option<&State>,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Vec<Refusal>> {
         let config = Arc::new(config);
         let mut refusals = Vec::new();
         let upstreams = collect(&mut refusals, config.upstreams.iter().map(|upstream| run_upstream(upstream, before)));
@@ -127,11 +132,7 @@ impl State {
 }
 
 fn refusal(usage: &Usage, failure: &impl std::fmt::Display) -> Refusal {
-    Refusal {
-        place: usage.config.place,
-        message: format!("plugin \"{}\" {failure}", usage.config.plugin),
-        help: None,
-    }
+    Refusal { place: usage.config.place, message: format!("plugin \"{}\" {failure}", usage.config.plugin), help: None }
 }
 
 fn collect<T>(refusals: &mut Vec<Refusal>, results: impl Iterator<Item = Result<T, Refusal>>) -> Vec<T> {

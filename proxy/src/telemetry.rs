@@ -105,10 +105,8 @@ pub enum LoggingError {
 
 /// The log goes to standard error; the access log has standard output for itself.
 pub fn init_logging(level: &str, format: LogFormat) -> Result<(), LoggingError> {
-    let bad_level = |error: &dyn std::fmt::Display| LoggingError::Level {
-        level: level.to_owned(),
-        reason: error.to_string(),
-    };
+    let bad_level =
+        |error: &dyn std::fmt::Display| LoggingError::Level { level: level.to_owned(), reason: error.to_string() };
     let filter = EnvFilter::try_new(level).map_err(|error| bad_level(&error))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match format {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::listener::{self, Socket};
 use crate::config::UseIndex;
+use crate::listener::{self, Socket};
 use crate::plugin::{Balancer, Filter};
 use crate::state::State;
 use crate::telemetry::{AccessLogger, Telemetry};

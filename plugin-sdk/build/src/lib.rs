@@ -63,7 +63,8 @@ fn build(root: &Path, packages: &[Package]) -> PathBuf {
 }
 
 fn is_for_the_outer_build(key: &str) -> bool {
-    let prefixes = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_FEATURE_", "CARGO_CFG_", "CARGO_ENCODED_"];
+    let prefixes =
+        ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_FEATURE_", "CARGO_CFG_", "CARGO_ENCODED_"];
     let names = ["RUSTFLAGS", "RUSTDOCFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS"];
     prefixes.iter().any(|prefix| key.starts_with(prefix)) || names.contains(&key)
 }

@@ -137,10 +137,15 @@ impl Forward<'_> {
         if http2 {
             parts.version = Version::HTTP_2;
             if let Some(host) = parts.headers.remove(HOST)
-                && let Ok(authority) = http::uri::Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes()))
+                && let Ok(authority) =
+                    http::uri::Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes()))
             {
                 let mut uri = std::mem::take(&mut parts.uri).into_parts();
-                uri.scheme = Some(if self.local.upstream.tls.is_some() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+                uri.scheme = Some(if self.local.upstream.tls.is_some() {
+                    http::uri::Scheme::HTTPS
+                } else {
+                    http::uri::Scheme::HTTP
+                });
                 uri.authority = Some(authority);
                 parts.uri = Uri::from_parts(uri).unwrap_or_default();
             }

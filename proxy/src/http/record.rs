@@ -45,9 +45,8 @@ impl Record {
         Box::new(Self {
             connection: Rc::clone(connection),
             begin: Instant::now(),
-            target: logs.then(|| {
-                (request.method().clone(), request.uri().clone(), request.headers().get(HOST).cloned())
-            }),
+            target: logs
+                .then(|| (request.method().clone(), request.uri().clone(), request.headers().get(HOST).cloned())),
             id: None,
             status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
             plugin_time: Duration::ZERO,

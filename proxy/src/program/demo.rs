@@ -89,7 +89,11 @@ fn start_origins() -> anyhow::Result<Vec<SocketAddr>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("origins".into()).spawn(move || {
         runtime.block_on(async {
-            let origins: Vec<_> = sockets.into_iter().enumerate().map(|(index, socket)| tokio::spawn(origin(index + 1, socket))).collect();
+            let origins: Vec<_> = sockets
+                .into_iter()
+                .enumerate()
+                .map(|(index, socket)| tokio::spawn(origin(index + 1, socket)))
+                .collect();
             for origin in origins {
                 let _ = origin.await;
             }

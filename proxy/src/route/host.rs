@@ -43,7 +43,8 @@ impl Hosts {
     /// The first answer of the tables that fit, from the most specific on.
     pub(super) fn find(&self, host: Option<&str>, look: impl Fn(&Paths) -> Option<Found>) -> Option<Found> {
         let named = !(self.exact.is_empty() && self.wildcard.is_empty());
-        let found = host.filter(|_| named).and_then(|host| with_lower_case(bare(host), |host| self.by_name(host, &look)));
+        let found =
+            host.filter(|_| named).and_then(|host| with_lower_case(bare(host), |host| self.by_name(host, &look)));
         found.or_else(|| look(&self.any))
     }
 

@@ -73,7 +73,9 @@ mod tests {
 
     fn prefix(new: &str, uri: &'static str, matched: usize) -> String {
         let rewriter = Rewriter::new(&Rewrite::Prefix(new.to_owned())).unwrap();
-        rewriter.rewrite(&Uri::from_static(uri), matched).map_or_else(|error| error.to_string(), |path| path.to_string())
+        rewriter
+            .rewrite(&Uri::from_static(uri), matched)
+            .map_or_else(|error| error.to_string(), |path| path.to_string())
     }
 
     fn regex(pattern: &str, replacement: &str, uri: &'static str) -> String {

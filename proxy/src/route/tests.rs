@@ -132,7 +132,9 @@ fn naive(routes: &[Route], host: &str, request: &Parts) -> Option<usize> {
         let host_fits = match &route.matches.host {
             HostMatch::Any => true,
             HostMatch::Exact(name) => name == host,
-            HostMatch::Wildcard(suffix) => host.strip_suffix(suffix.as_str()).is_some_and(|left| left.len() > 1 && left.ends_with('.')),
+            HostMatch::Wildcard(suffix) => {
+                host.strip_suffix(suffix.as_str()).is_some_and(|left| left.len() > 1 && left.ends_with('.'))
+            }
         };
         let path_fits = match &route.matches.path {
             PathMatch::Exact(exact) => path == exact,
@@ -167,23 +169,19 @@ fn any_value() -> impl Strategy<Value = ValueMatch> {
 }
 
 fn any_route() -> impl Strategy<Value = Route> {
-    let hosts = vec![
-        HostMatch::Any,
-        exact("a.b.c"),
-        exact("b.c"),
-        wildcard("c"),
-        wildcard("b.c"),
-        wildcard("a.b.c"),
-    ];
+    let hosts = vec![HostMatch::Any, exact("a.b.c"), exact("b.c"), wildcard("c"), wildcard("b.c"), wildcard("a.b.c")];
     let paths = vec!["/", "/a", "/a/", "/a/b", "/a/b/", "/b/", "//", "/a//", "~ /a.*", "~ .*/b", "~ .*", "~ /[ab]/?"];
     let methods = subsequence(vec![Method::GET, Method::POST], 0..=2);
     let pairs = || vec((select(vec!["x", "y"]), any_value()), 0..2);
     (select(hosts), select(paths), methods, pairs(), pairs(), pairs()).prop_map(
         |(host, path, methods, headers, cookies, query)| {
-            let owned = |pairs: Vec<(&str, ValueMatch)>| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let owned = |pairs: Vec<(&str, ValueMatch)>| {
+                pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+            };
             let mut route = at(host, path);
             route.matches.methods = methods;
-            route.matches.headers = headers.into_iter().map(|(name, value)| (HeaderName::from_static(name), value)).collect();
+            route.matches.headers =
+                headers.into_iter().map(|(name, value)| (HeaderName::from_static(name), value)).collect();
             route.matches.cookies = owned(cookies);
             route.matches.query = owned(query);
             route

@@ -68,7 +68,8 @@ impl RequestMetrics {
     }
 
     pub fn totals(&self) -> RequestTotals {
-        let sum = |counter: fn(&Shard) -> &AtomicU64| self.shards.iter().map(|shard| counter(shard).load(Relaxed)).sum();
+        let sum =
+            |counter: fn(&Shard) -> &AtomicU64| self.shards.iter().map(|shard| counter(shard).load(Relaxed)).sum();
         let column = |counter: &dyn Fn(&Shard) -> u64| self.shards.iter().map(counter).sum();
         RequestTotals {
             classes: std::array::from_fn(|class| column(&|shard: &Shard| shard.classes[class].load(Relaxed))),
@@ -110,7 +111,9 @@ mod tests {
     fn a_bound_belongs_to_its_bucket() {
         let metrics = RequestMetrics::default();
         let at = |micros| Duration::from_micros(micros);
-        for (took, bucket) in [(at(500), 0), (at(500) + Duration::from_nanos(1), 1), (at(60_000_000), 15), (at(60_000_001), 16)] {
+        for (took, bucket) in
+            [(at(500), 0), (at(500) + Duration::from_nanos(1), 1), (at(60_000_000), 15), (at(60_000_001), 16)]
+        {
             let before = metrics.totals().time.buckets[bucket];
             metrics.record(0, 200, took, 0, 0);
             assert_eq!(metrics.totals().time.buckets[bucket], before + 1, "{took:?}");

@@ -21,7 +21,10 @@ fn parse(page: &str) -> Samples {
             (family, kind) = (name.to_owned(), String::new());
         } else if let Some(declared) = line.strip_prefix("# TYPE ") {
             let (name, declared) = declared.split_once(' ').unwrap();
-            assert!(name == family && kind.is_empty() && ["counter", "gauge", "histogram"].contains(&declared), "{line}");
+            assert!(
+                name == family && kind.is_empty() && ["counter", "gauge", "histogram"].contains(&declared),
+                "{line}"
+            );
             assert_eq!(name.ends_with("_total"), declared == "counter", "{line}");
             declared.clone_into(&mut kind);
         } else {
