@@ -1,10 +1,12 @@
 //! Jackfield: a programmable edge proxy whose balancing decisions and header changes are made by
 //! sandboxed WebAssembly components.
 
+pub mod admin;
 pub mod body;
 pub mod clock;
 pub mod config;
 pub mod endpoint;
+pub mod health;
 pub mod http;
 pub mod listener;
 pub mod plugin;

@@ -2,6 +2,7 @@
 //! [`Local`] is a worker's own part: the balancer's instance and the kept-alive connections.
 
 mod local;
+pub mod orca;
 mod pool;
 
 use std::collections::HashMap;

@@ -6,8 +6,8 @@ use std::fmt::{Display, Write};
 
 use super::metrics::{BOUNDS_US, Histogram};
 
-/// What the page is served as.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// What the metrics page is served as.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[derive(Debug, Default)]
 pub(super) struct Page {
