@@ -4,7 +4,7 @@
 pub mod endpoints {
     use crate::{NONE, raw};
 
-    /// One measure of all endpoints, see [`column`].
+    /// One measure of all endpoints, see [`column()`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Measure {
         Active,

@@ -19,10 +19,7 @@ pub fn least<C: PartialOrd + Copy>(set: &[u32], cost: impl Fn(u32) -> C) -> Opti
         return Some(chosen);
     }
     let turn = counters::add(0, 1) % equals;
-    let mut equal = set
-        .iter()
-        .copied()
-        .filter(|&endpoint| cost(endpoint) == best);
+    let mut equal = set.iter().copied().filter(|&endpoint| cost(endpoint) == best);
     equal.nth(turn as usize)
 }
 
@@ -33,9 +30,7 @@ mod tests {
     #[test]
     fn equal_ones_take_turns() {
         let costs = [3, 1, 2, 1, 1];
-        let picks: Vec<_> = (0..4)
-            .map(|_| least(&[0, 1, 2, 3, 4], |e| costs[e as usize]).unwrap())
-            .collect();
+        let picks: Vec<_> = (0..4).map(|_| least(&[0, 1, 2, 3, 4], |e| costs[e as usize]).unwrap()).collect();
         assert_eq!(picks, [1, 3, 4, 1]);
         assert_eq!(least(&[], |_| 0), None);
     }

@@ -108,8 +108,14 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/live", get(async || "live\n"))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
-        .route("/upstreams", get(async |State(shared): Page| Json(view::upstreams(shared.shown.load().as_deref().map(Shown::snapshot)))))
-        .route("/plugins", get(async |State(shared): Page| Json(view::plugins(shared.shown.load().as_deref().map(Shown::snapshot)))))
+        .route(
+            "/upstreams",
+            get(async |State(shared): Page| Json(view::upstreams(shared.shown.load().as_deref().map(Shown::snapshot)))),
+        )
+        .route(
+            "/plugins",
+            get(async |State(shared): Page| Json(view::plugins(shared.shown.load().as_deref().map(Shown::snapshot)))),
+        )
         .route("/config/status", get(status))
         .fallback(async |uri: Uri| {
             problem(StatusCode::NOT_FOUND, &format!("there is no page {}; there are {PAGES}", uri.path()))

@@ -52,9 +52,14 @@ impl<E: Ending> Body for ResponseBody<E> {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = match &mut self.kind {
-            Kind::Own(body) => ready!(Pin::new(body).poll_frame(context)).map(|frame| frame.map_err(|never| match never {})),
+            Kind::Own(body) => {
+                ready!(Pin::new(body).poll_frame(context)).map(|frame| frame.map_err(|never| match never {}))
+            }
             Kind::Stream(body) => ready!(Pin::new(body).poll_frame(context)),
         };
         match &frame {

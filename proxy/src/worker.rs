@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::UseIndex;
 use crate::listener::{self, Socket};
 use crate::plugin::{Balancer, Filter};
 use crate::state::State;
@@ -41,6 +42,12 @@ pub struct View {
     pub upstreams: Vec<Local>,
     /// Borrowed for the time of a call only, never across an await.
     pub filters: Vec<Option<RefCell<Filter>>>,
+}
+
+impl View {
+    pub fn filter(&self, index: UseIndex) -> Option<&RefCell<Filter>> {
+        self.filters.get(index)?.as_ref()
+    }
 }
 
 pub struct Worker {

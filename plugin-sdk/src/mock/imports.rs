@@ -177,9 +177,7 @@ pub mod request {
     }
     pub fn cookie(name: &str) -> Option<String> {
         let lines = ask(|host| all(&host.headers, "cookie"));
-        let lines = lines
-            .iter()
-            .filter_map(|line| std::str::from_utf8(line).ok());
+        let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
         lines
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))

@@ -13,10 +13,7 @@ pub struct Edits {
 }
 
 #[derive(serde::Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a value to append must be a text or a list of texts"
-)]
+#[serde(untagged, expecting = "a value to append must be a text or a list of texts")]
 enum Lines {
     One(String),
     Many(Vec<String>),
@@ -37,16 +34,8 @@ impl Edit {
 }
 
 /// Framing and connection headers, which the proxy alone writes.
-const FORBIDDEN: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const FORBIDDEN: [&str; 8] =
+    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 impl Edits {
     /// In the order in which they are done. `part` is what they are of.
@@ -57,10 +46,7 @@ impl Edits {
         }
         for (name, value) in self.set {
             let can_be_host = part == "request";
-            edits.push(Edit::Set(
-                checked_name(&name, part, can_be_host)?,
-                Template::parse(&value)?,
-            ));
+            edits.push(Edit::Set(checked_name(&name, part, can_be_host)?, Template::parse(&value)?));
         }
         for (name, lines) in self.append {
             let name = checked_name(&name, part, false)?;
@@ -79,18 +65,14 @@ impl Edits {
 fn checked_name(name: &str, part: &str, can_be_host: bool) -> Result<String, String> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
-        return Err(format!(
-            "{part}: \"{name}\" is no header name: letters, digits and !#$%&'*+-.^_`|~ only"
-        ));
+        return Err(format!("{part}: \"{name}\" is no header name: letters, digits and !#$%&'*+-.^_`|~ only"));
     }
     let name = name.to_ascii_lowercase();
     if FORBIDDEN.contains(&name.as_str()) {
         return Err(format!("{part}: \"{name}\" is the proxy's own to write"));
     }
     if name == "host" && !can_be_host {
-        return Err(format!(
-            "{part}: \"host\" can only be set, and of the request only"
-        ));
+        return Err(format!("{part}: \"host\" can only be set, and of the request only"));
     }
     Ok(name)
 }

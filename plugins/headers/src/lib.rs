@@ -14,9 +14,7 @@ mod edits;
 mod template;
 
 use edits::{Edit, Edits};
-use jackfield_plugin::{
-    EditError, FilterContext, HttpFilter, Phases, log, request_edit, response, settings,
-};
+use jackfield_plugin::{EditError, FilterContext, HttpFilter, Phases, log, request_edit, response, settings};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,11 +44,7 @@ impl HttpFilter for Headers {
 
     fn phases(&self) -> Phases {
         let phase = |edits: &[Edit], phase| {
-            if edits.is_empty() {
-                Phases::empty()
-            } else {
-                phase
-            }
+            if edits.is_empty() { Phases::empty() } else { phase }
         };
         phase(&self.request, Phases::REQUEST) | phase(&self.response, Phases::RESPONSE)
     }
@@ -61,15 +55,9 @@ impl HttpFilter for Headers {
                 Edit::Remove(name) => request_edit::remove_header(name),
                 Edit::Set(name, value) => {
                     let value = value.fill(context, &mut self.value);
-                    if name == "host" {
-                        request_edit::set_host(value)
-                    } else {
-                        request_edit::set_header(name, value)
-                    }
+                    if name == "host" { request_edit::set_host(value) } else { request_edit::set_header(name, value) }
                 }
-                Edit::Append(name, value) => {
-                    request_edit::append_header(name, value.fill(context, &mut self.value))
-                }
+                Edit::Append(name, value) => request_edit::append_header(name, value.fill(context, &mut self.value)),
             };
             report(edit, done);
         }
@@ -79,12 +67,8 @@ impl HttpFilter for Headers {
         for edit in &self.response {
             let done = match edit {
                 Edit::Remove(name) => response::remove_header(name),
-                Edit::Set(name, value) => {
-                    response::set_header(name, value.fill(context, &mut self.value))
-                }
-                Edit::Append(name, value) => {
-                    response::append_header(name, value.fill(context, &mut self.value))
-                }
+                Edit::Set(name, value) => response::set_header(name, value.fill(context, &mut self.value)),
+                Edit::Append(name, value) => response::append_header(name, value.fill(context, &mut self.value)),
             };
             report(edit, done);
         }
@@ -93,11 +77,7 @@ impl HttpFilter for Headers {
 
 fn report(edit: &Edit, done: Result<(), EditError>) {
     if let Err(error) = done {
-        log::warn(&format!(
-            "{} was left out: {}",
-            edit.name(),
-            error.message()
-        ));
+        log::warn(&format!("{} was left out: {}", edit.name(), error.message()));
     }
 }
 

@@ -30,10 +30,7 @@ const VARIABLES: [(&str, Variable); 5] = [
 
 impl Template {
     pub fn parse(value: &str) -> Result<Self, String> {
-        if let Some(char) = value
-            .chars()
-            .find(|char| char.is_control() && *char != '\t')
-        {
+        if let Some(char) = value.chars().find(|char| char.is_control() && *char != '\t') {
             return Err(format!("{value:?} contains {char:?}, which no header can"));
         }
         let mut parts = Vec::new();
@@ -74,19 +71,13 @@ impl Template {
 
 /// The variable at the beginning of `rest`, and what follows it.
 fn parse_variable<'a>(rest: &'a str, value: &str) -> Result<(Variable, &'a str), String> {
-    let inner = rest
-        .strip_prefix('{')
-        .and_then(|inner| inner.split_once('}'));
+    let inner = rest.strip_prefix('{').and_then(|inner| inner.split_once('}'));
     let Some((name, after)) = inner else {
-        return Err(format!(
-            "\"{value}\" has an odd brace; write {{{{ or }}}} for one"
-        ));
+        return Err(format!("\"{value}\" has an odd brace; write {{{{ or }}}} for one"));
     };
     let known = VARIABLES.iter().find(|(known, _)| *known == name);
     let Some((_, variable)) = known else {
-        let all = VARIABLES
-            .map(|(known, _)| format!("{{{known}}}"))
-            .join(", ");
+        let all = VARIABLES.map(|(known, _)| format!("{{{known}}}")).join(", ");
         return Err(format!("unknown variable {{{name}}}; there are {all}"));
     };
     Ok((*variable, after))

@@ -42,40 +42,23 @@ fn variables_are_filled_in() {
         "host": "inner.{host}"
     }}}"#);
     let id = "0123456789abcdef0123456789abcdef";
-    assert_eq!(
-        of_request("x-all"),
-        [format!(
-            "GET inner.example.com/a/b for 2001:db8::1, {{{id}}}"
-        )]
-    );
+    assert_eq!(of_request("x-all"), [format!("GET inner.example.com/a/b for 2001:db8::1, {{{id}}}")]);
     assert_eq!(of_request("x-old"), ["{}"]);
-    assert_eq!(
-        mock::host(|host| host.host.clone()).unwrap(),
-        "inner.example.com"
-    );
+    assert_eq!(mock::host(|host| host.host.clone()).unwrap(), "inner.example.com");
 }
 
 #[test]
 fn only_the_phases_in_use_are_asked_for() {
     let phases = |settings| Headers::configure(settings).unwrap().phases().bits();
     assert_eq!(phases("{}"), Phases::empty().bits());
-    assert_eq!(
-        phases(r#"{"request": {"remove": ["a"]}}"#),
-        Phases::REQUEST.bits()
-    );
-    assert_eq!(
-        phases(r#"{"response": {"set": {"a": "b"}}}"#),
-        Phases::RESPONSE.bits()
-    );
+    assert_eq!(phases(r#"{"request": {"remove": ["a"]}}"#), Phases::REQUEST.bits());
+    assert_eq!(phases(r#"{"response": {"set": {"a": "b"}}}"#), Phases::RESPONSE.bits());
 }
 
 #[test]
 fn a_value_that_no_header_can_hold_is_left_out_and_logged() {
     let mut plugin = Headers::configure(r#"{"request": {"set": {"a": "{path}"}}}"#).unwrap();
-    let host = Host {
-        path: Some("/\r\nx: y".to_owned()),
-        ..Host::default()
-    };
+    let host = Host { path: Some("/\r\nx: y".to_owned()), ..Host::default() };
     host.install();
     plugin.on_request(&mock::host(|host| host.filter_context()));
     assert!(of_request("a").is_empty());
@@ -95,30 +78,15 @@ fn wrong_settings_are_explained() {
         r#"{"response": {"remove": ["Content-Length"]}}"#,
         "response: \"content-length\" is the proxy's own to write",
     );
-    check(
-        r#"{"response": {"set": {"host": "a"}}}"#,
-        "response: \"host\" can only be set, and of the request only",
-    );
+    check(r#"{"response": {"set": {"host": "a"}}}"#, "response: \"host\" can only be set, and of the request only");
     check(
         r#"{"request": {"set": {"a": "{adress}"}}}"#,
         "unknown variable {adress}; there are {client-address}, {host}, {method}, {path}, {request-id}",
     );
-    check(
-        r#"{"request": {"set": {"a": "b}"}}}"#,
-        "\"b}\" has an odd brace; write {{ or }} for one",
-    );
-    check(
-        r#"{"request": {"append": {"a": "b\nc"}}}"#,
-        r#""b\nc" contains '\n', which no header can"#,
-    );
-    check(
-        r#"{"request": {"append": {"a": 1}}}"#,
-        "a value to append must be a text or a list of texts",
-    );
-    check(
-        r#"{"requests": {}}"#,
-        r#"unknown setting "requests"; did you mean "request"?"#,
-    );
+    check(r#"{"request": {"set": {"a": "b}"}}}"#, "\"b}\" has an odd brace; write {{ or }} for one");
+    check(r#"{"request": {"append": {"a": "b\nc"}}}"#, r#""b\nc" contains '\n', which no header can"#);
+    check(r#"{"request": {"append": {"a": 1}}}"#, "a value to append must be a text or a list of texts");
+    check(r#"{"requests": {}}"#, r#"unknown setting "requests"; did you mean "request"?"#);
 }
 
 /// The twin: plain replacement of text, for values that are made of random pieces.
@@ -138,9 +106,7 @@ fn is_plain_replacement() {
     let context = mock::host(|host| host.filter_context());
     let mut buffer = String::new();
     for _ in 0..100_000 {
-        let pieces: Vec<_> = (0..random.below(6))
-            .map(|_| PIECES[random.below(7) as usize])
-            .collect();
+        let pieces: Vec<_> = (0..random.below(6)).map(|_| PIECES[random.below(7) as usize]).collect();
         let written: String = pieces.iter().map(|piece| piece.0).collect();
         let expected: String = pieces.iter().map(|piece| piece.1).collect();
         let template = template::Template::parse(&written).unwrap();

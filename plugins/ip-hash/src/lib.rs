@@ -33,13 +33,9 @@ impl Balancer for IpHash {
         self.healthy = set.healthy();
         let seed = |&position: &u32| hash::mix(set.ids[position as usize]);
         self.seeds = self.healthy.iter().map(seed).collect();
-        let scale = |&position: &u32| 1.0 / f64::from(set.weight(position).max(1));
+        let scale = |&position: &u32| 1.0 / f64::from(set.weight(position));
         self.scales = self.healthy.iter().map(scale).collect();
-        if self
-            .scales
-            .windows(2)
-            .all(|pair| pair[0].to_bits() == pair[1].to_bits())
-        {
+        if self.scales.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits()) {
             self.scales.clear();
         }
     }
@@ -52,8 +48,7 @@ impl Balancer for IpHash {
             return None;
         }
         let eligible = endpoints::column(Measure::Eligible);
-        let is_eligible =
-            |endpoint: u32| eligible.get(endpoint as usize).is_some_and(|&is| is != 0);
+        let is_eligible = |endpoint: u32| eligible.get(endpoint as usize).is_some_and(|&is| is != 0);
         self.first(context.client, is_eligible)
     }
 }
@@ -119,10 +114,7 @@ mod tests {
     fn counts(host: &Host) -> Vec<u64> {
         let choices = choices(host);
         let count = |id| choices.iter().filter(|&&chosen| chosen == id).count() as u64;
-        host.endpoints
-            .iter()
-            .map(|endpoint| count(endpoint.id))
-            .collect()
+        host.endpoints.iter().map(|endpoint| count(endpoint.id)).collect()
     }
 
     #[test]
@@ -173,9 +165,7 @@ mod tests {
                 -survives.ln() / f64::from(endpoint.weight)
             };
             let eligible = step.eligible();
-            let first = eligible
-                .iter()
-                .min_by(|a, b| arrival(a).total_cmp(&arrival(b)));
+            let first = eligible.iter().min_by(|a, b| arrival(a).total_cmp(&arrival(b)));
             assert_eq!(step.picked.as_ref(), first);
         });
     }

@@ -52,11 +52,8 @@ mod tests {
     fn is_the_head_of_the_sorted_list() {
         let mut plugin = LeastConnections::configure("{}").unwrap();
         mock::walk(&mut plugin, 17, 100_000, |step| {
-            let mut loads: Vec<(u32, u32)> = step
-                .eligible()
-                .into_iter()
-                .map(|index| (step.host.endpoints[index as usize].active, index))
-                .collect();
+            let mut loads: Vec<(u32, u32)> =
+                step.eligible().into_iter().map(|index| (step.host.endpoints[index as usize].active, index)).collect();
             loads.sort_unstable();
             let fewest = loads.first().map(|load| load.0);
             loads.retain(|load| Some(load.0) == fewest);

@@ -49,18 +49,9 @@ impl Balancer for LeastResponseTime {
 
 /// Of those that were measured; with none, any number does, as all are compared by it.
 fn mean(set: &[u32], latency: &[u32]) -> f64 {
-    let measured = set
-        .iter()
-        .map(|&endpoint| at(latency, endpoint))
-        .filter(|&time| time > 0);
-    let (sum, count) = measured.fold((0u64, 0u64), |(sum, count), time| {
-        (sum + u64::from(time), count + 1)
-    });
-    if count == 0 {
-        1.0
-    } else {
-        sum as f64 / count as f64
-    }
+    let measured = set.iter().map(|&endpoint| at(latency, endpoint)).filter(|&time| time > 0);
+    let (sum, count) = measured.fold((0u64, 0u64), |(sum, count), time| (sum + u64::from(time), count + 1));
+    if count == 0 { 1.0 } else { sum as f64 / count as f64 }
 }
 
 fn at(column: &[u32], endpoint: u32) -> u32 {
@@ -142,11 +133,7 @@ mod tests {
             let picked = step.picked.map(expected);
             // The plugin calculates in floating point: equal up to its rounding.
             let close = |a: u128, b: u128| a.abs_diff(b) <= b / 1_000_000_000_000;
-            assert!(
-                picked
-                    .zip(soonest)
-                    .is_none_or(|(picked, soonest)| close(picked, soonest))
-            );
+            assert!(picked.zip(soonest).is_none_or(|(picked, soonest)| close(picked, soonest)));
         });
     }
 }

@@ -4,7 +4,8 @@
 //! 2016, section 3.4). Each endpoint has a permutation of the table's slots, made from its id; in
 //! turns each claims its next free slot until all are taken. The shares are all but equal, and when
 //! an endpoint leaves few keys move but its own. An endpoint of weight w takes w turns where one of
-//! weight 1 takes one (as Envoy does). All proxies make the same table, as turns go by id.
+//! weight 1 takes one (as Envoy does). All proxies make the same table, as turns go by weight
+//! and id.
 //!
 //! Where the slot's endpoint was tried already, or a balancer above left it out, the next eligible
 //! one in the table is taken; each further try begins at another slot.
@@ -41,10 +42,7 @@ enum HashKey {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            table_size: 65_537,
-            hash_key: HashKey::ClientAddress,
-        }
+        Self { table_size: 65_537, hash_key: HashKey::ClientAddress }
     }
 }
 
@@ -56,23 +54,14 @@ pub struct Maglev {
 
 impl Balancer for Maglev {
     fn configure(settings: &str) -> Result<Self, String> {
-        let Settings {
-            table_size,
-            hash_key,
-        } = settings::parse(settings)?;
+        let Settings { table_size, hash_key } = settings::parse(settings)?;
         if table_size > LARGEST || !is_prime(table_size) {
-            let right = (table_size..LARGEST)
-                .find(|&size| is_prime(size))
-                .unwrap_or(LARGEST);
+            let right = (table_size..LARGEST).find(|&size| is_prime(size)).unwrap_or(LARGEST);
             return Err(format!(
                 "\"table-size\" must be a prime up to {LARGEST}; {table_size} is not, {right} would be"
             ));
         }
-        Ok(Self {
-            hash_key,
-            healthy: Vec::new(),
-            table: Table::new(table_size),
-        })
+        Ok(Self { hash_key, healthy: Vec::new(), table: Table::new(table_size) })
     }
 
     fn update(&mut self, endpoints: &EndpointSet) {
@@ -91,12 +80,10 @@ impl Balancer for Maglev {
             return None;
         }
         let eligible = endpoints::column(Measure::Eligible);
-        let is_eligible =
-            |endpoint: &u32| eligible.get(*endpoint as usize).is_some_and(|&is| is != 0);
+        let is_eligible = |endpoint: &u32| eligible.get(*endpoint as usize).is_some_and(|&is| is != 0);
         // One that is too light for a slot of its own may be the only one left.
         let healthy = || self.healthy.iter().copied();
-        from.find(is_eligible)
-            .or_else(|| healthy().find(is_eligible))
+        from.find(is_eligible).or_else(|| healthy().find(is_eligible))
     }
 }
 
@@ -112,10 +99,7 @@ impl Maglev {
 }
 
 fn is_prime(n: u32) -> bool {
-    n >= 2
-        && (2..n)
-            .take_while(|d| d * d <= n)
-            .all(|d| !n.is_multiple_of(d))
+    n >= 2 && (2..n).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
 }
 
 jackfield_plugin::balancer!(Maglev);

@@ -44,17 +44,10 @@ fn when_an_endpoint_goes_few_keys_move_but_its_own() {
     let before = table(&host, 65_537);
     let lost = host.endpoints.remove(20).id;
     let after = table(&host, 65_537);
-    let moved = before
-        .iter()
-        .zip(&after)
-        .filter(|(before, after)| before != after)
-        .count();
+    let moved = before.iter().zip(&after).filter(|(before, after)| before != after).count();
     let own = before.iter().filter(|&&id| id == lost).count();
     assert!(after.iter().all(|&id| id != lost));
-    assert!(
-        moved - own < 65_537 * 4 / 100,
-        "{moved} moved, {own} had to"
-    );
+    assert!(moved - own < 65_537 * 4 / 100, "{moved} moved, {own} had to");
 }
 
 #[test]
@@ -67,9 +60,7 @@ fn positions_do_not_matter() {
 
 #[test]
 fn the_key_is_what_the_settings_say() {
-    let host = Host::with_endpoints(100)
-        .header("cookie", "a=1; session=xyz")
-        .header("x-user", "ann");
+    let host = Host::with_endpoints(100).header("cookie", "a=1; session=xyz").header("x-user", "ann");
     let pick = |settings: &str, change: fn(&mut Host)| {
         let mut plugin = plugin_for(&host, settings);
         mock::host(change);
@@ -80,26 +71,15 @@ fn the_key_is_what_the_settings_say() {
     let no_headers = |host: &mut Host| host.headers.clear();
     let other_path = |host: &mut Host| host.path = Some("/other".to_owned());
     let same = |_: &mut Host| {};
-    for key in [
-        r#"{"header": "X-User"}"#,
-        r#"{"cookie": "session"}"#,
-        r#""path""#,
-    ] {
+    for key in [r#"{"header": "X-User"}"#, r#"{"cookie": "session"}"#, r#""path""#] {
         let settings = format!(r#"{{"hash-key": {key}}}"#);
-        assert_eq!(
-            pick(&settings, same),
-            pick(&settings, other_client),
-            "{key}"
-        );
+        assert_eq!(pick(&settings, same), pick(&settings, other_client), "{key}");
     }
     assert_ne!(pick("{}", same), pick("{}", other_client));
     let path = r#"{"hash-key": "path"}"#;
     assert_ne!(pick(path, same), pick(path, other_path));
     // Without the header: by client address, as by default.
-    assert_eq!(
-        pick(r#"{"hash-key": {"header": "x-user"}}"#, no_headers),
-        pick("{}", same)
-    );
+    assert_eq!(pick(r#"{"hash-key": {"header": "x-user"}}"#, no_headers), pick("{}", same));
 }
 
 #[test]
@@ -110,10 +90,7 @@ fn wrong_settings_are_explained() {
         "\"table-size\" must be a prime up to 1048573; 65536 is not, 65537 would be"
     );
     assert!(refused(r#"{"table-size": 4294967291}"#).ends_with("1048573 would be"));
-    assert_eq!(
-        refused(r#"{"tabel-size": 7}"#),
-        r#"unknown setting "tabel-size"; did you mean "table-size"?"#
-    );
+    assert_eq!(refused(r#"{"tabel-size": 7}"#), r#"unknown setting "tabel-size"; did you mean "table-size"?"#);
     assert_eq!(
         refused(r#"{"hash-key": "client-adress"}"#),
         r#"unknown value "client-adress"; did you mean "client-address"?"#
@@ -123,7 +100,10 @@ fn wrong_settings_are_explained() {
 /// The twin: the pseudocode of the paper, with weights as credit that each round adds to.
 fn paper(host: &Host, healthy: &[u32], size: u64) -> Vec<u32> {
     let mut order = healthy.to_vec();
-    order.sort_by_key(|&i| host.endpoints[i as usize].id);
+    order.sort_by_key(|&i| {
+        let endpoint = &host.endpoints[i as usize];
+        (u32::MAX - endpoint.weight, endpoint.id)
+    });
     let permutation = |&i: &u32| -> Vec<u64> {
         let first = hash::mix(host.endpoints[i as usize].id);
         let offset = first % size;
@@ -142,9 +122,7 @@ fn paper(host: &Host, healthy: &[u32], size: u64) -> Vec<u32> {
                 continue;
             }
             credit[i] -= largest;
-            let free = permutations[i]
-                .iter()
-                .find(|&&slot| entry[slot as usize].is_none());
+            let free = permutations[i].iter().find(|&&slot| entry[slot as usize].is_none());
             if let Some(&slot) = free {
                 entry[slot as usize] = Some(endpoint);
             }
@@ -170,9 +148,7 @@ fn is_the_paper() {
         let key = hash::mix(step.context.client ^ attempt) >> 32;
         let slot = (key as f64 / 4_294_967_296.0 * twin.len() as f64) as usize;
         let is_eligible = |i: &u32| step.host.endpoints[*i as usize].eligible();
-        let expected = (0..twin.len())
-            .map(|i| twin[(slot + i) % twin.len()])
-            .find(is_eligible);
+        let expected = (0..twin.len()).map(|i| twin[(slot + i) % twin.len()]).find(is_eligible);
         if expected.is_some() {
             assert_eq!(step.picked, expected);
         }

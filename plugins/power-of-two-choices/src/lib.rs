@@ -42,10 +42,7 @@ impl Balancer for PowerOfTwoChoices {
 
 impl PowerOfTwoChoices {
     fn lottery_among(&self, set: &[u32]) -> Lottery {
-        Lottery::new(
-            set.iter()
-                .map(|&endpoint| (endpoint, self.weight(endpoint))),
-        )
+        Lottery::new(set.iter().map(|&endpoint| (endpoint, self.weight(endpoint))))
     }
 
     fn better_of_two(&self, lottery: &Lottery) -> Option<u32> {
@@ -60,11 +57,7 @@ impl PowerOfTwoChoices {
     }
 
     fn weight(&self, endpoint: u32) -> u64 {
-        self.weights
-            .get(endpoint as usize)
-            .copied()
-            .unwrap_or(1)
-            .into()
+        self.weights.get(endpoint as usize).copied().unwrap_or(1).into()
     }
 }
 
@@ -112,13 +105,7 @@ mod tests {
         }
         mock::assert_proportions(&counts, &[1, 2, 5]);
         let active = pile_up(&mut plugin, 8000);
-        assert!(
-            active
-                .iter()
-                .zip([1000, 2000, 5000])
-                .all(|(a, e)| a.abs_diff(e) < 20),
-            "{active:?}"
-        );
+        assert!(active.iter().zip([1000, 2000, 5000]).all(|(a, e)| a.abs_diff(e) < 20), "{active:?}");
     }
 
     #[test]
@@ -137,20 +124,12 @@ mod tests {
         mock::walk(&mut plugin, 31, 100_000, |step| {
             let eligible = step.eligible();
             let endpoint = |index: u32| &step.host.endpoints[index as usize];
-            let equal = eligible
-                .windows(2)
-                .all(|p| endpoint(p[0]).weight == endpoint(p[1]).weight);
+            let equal = eligible.windows(2).all(|p| endpoint(p[0]).weight == endpoint(p[1]).weight);
             let times = |index| {
-                if equal {
-                    1
-                } else {
-                    endpoint(index).weight as usize
-                }
+                if equal { 1 } else { endpoint(index).weight as usize }
             };
-            let mut tickets: Vec<u32> = eligible
-                .iter()
-                .flat_map(|&index| std::iter::repeat_n(index, times(index)))
-                .collect();
+            let mut tickets: Vec<u32> =
+                eligible.iter().flat_map(|&index| std::iter::repeat_n(index, times(index))).collect();
             let bits = step.random.clone().next();
             let take = |tickets: &[u32], bits: u64| {
                 let place = bits as f64 / 4_294_967_296.0 * tickets.len() as f64;

@@ -35,10 +35,7 @@ impl Balancer for Random {
 impl Random {
     fn lottery_among(&self, set: &[u32]) -> Lottery {
         let weight = |endpoint: u32| self.weights.get(endpoint as usize).copied().unwrap_or(1);
-        Lottery::new(
-            set.iter()
-                .map(|&endpoint| (endpoint, weight(endpoint).into())),
-        )
+        Lottery::new(set.iter().map(|&endpoint| (endpoint, weight(endpoint).into())))
     }
 }
 
@@ -75,14 +72,10 @@ mod tests {
             let eligible = step.eligible();
             let weight = |index: u32| step.host.endpoints[index as usize].weight;
             // Equal weights count as one each.
-            let equal = eligible
-                .windows(2)
-                .all(|pair| weight(pair[0]) == weight(pair[1]));
+            let equal = eligible.windows(2).all(|pair| weight(pair[0]) == weight(pair[1]));
             let tickets: Vec<u32> = eligible
                 .iter()
-                .flat_map(|&index| {
-                    std::iter::repeat_n(index, if equal { 1 } else { weight(index) as usize })
-                })
+                .flat_map(|&index| std::iter::repeat_n(index, if equal { 1 } else { weight(index) as usize }))
                 .collect();
             let share = (step.random.clone().next() >> 32) as f64 / 4_294_967_296.0;
             let ticket = (share * tickets.len() as f64) as usize;

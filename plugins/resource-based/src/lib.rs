@@ -9,9 +9,7 @@
 //! Settings: `cpu` (default true) and `memory` (default true): which of the two count.
 
 use jackfield_plugin::endpoints::Measure;
-use jackfield_plugin::{
-    Balancer, EndpointSet, Lottery, NONE, PickContext, endpoints, random, settings,
-};
+use jackfield_plugin::{Balancer, EndpointSet, Lottery, NONE, PickContext, endpoints, random, settings};
 
 /// All of a resource, in the unit of the reports.
 const ALL: u32 = 10_000;
@@ -25,10 +23,7 @@ struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            cpu: true,
-            memory: true,
-        }
+        Self { cpu: true, memory: true }
     }
 }
 
@@ -44,11 +39,7 @@ impl Balancer for ResourceBased {
         if !settings.cpu && !settings.memory {
             return Err("\"cpu\" and \"memory\" are both false; one must count".to_owned());
         }
-        Ok(Self {
-            settings,
-            healthy: Vec::new(),
-            weights: Vec::new(),
-        })
+        Ok(Self { settings, healthy: Vec::new(), weights: Vec::new() })
     }
 
     fn update(&mut self, endpoints: &EndpointSet) {
@@ -61,14 +52,9 @@ impl Balancer for ResourceBased {
         let spare = self.spare(&eligible);
         let weight = |endpoint| u64::from(at(&self.weights, endpoint).unwrap_or(1));
         let shares = eligible.iter().zip(&spare);
-        let mut lottery =
-            Lottery::new(shares.map(|(&endpoint, spare)| (endpoint, weight(endpoint) * spare)));
+        let mut lottery = Lottery::new(shares.map(|(&endpoint, spare)| (endpoint, weight(endpoint) * spare)));
         if lottery.is_empty() {
-            lottery = Lottery::new(
-                eligible
-                    .iter()
-                    .map(|&endpoint| (endpoint, weight(endpoint))),
-            );
+            lottery = Lottery::new(eligible.iter().map(|&endpoint| (endpoint, weight(endpoint))));
         }
         lottery.draw(random::next())
     }
@@ -78,11 +64,7 @@ impl ResourceBased {
     /// What is free of each of these, in ten-thousandths; the average for those who do not say.
     fn spare(&self, set: &[u32]) -> Vec<u64> {
         let column = |counts, of| {
-            if counts {
-                endpoints::column(of)
-            } else {
-                Vec::new()
-            }
+            if counts { endpoints::column(of) } else { Vec::new() }
         };
         let cpu = column(self.settings.cpu, Measure::Cpu);
         let memory = column(self.settings.memory, Measure::Memory);
@@ -93,17 +75,12 @@ impl ResourceBased {
             .filter_map(|&endpoint| spare(endpoint))
             .fold((0, 0), |(sum, known), spare| (sum + spare, known + 1));
         let average = u64::checked_div(sum, known).unwrap_or(ALL.into());
-        set.iter()
-            .map(|&endpoint| spare(endpoint).unwrap_or(average))
-            .collect()
+        set.iter().map(|&endpoint| spare(endpoint).unwrap_or(average)).collect()
     }
 }
 
 fn at(column: &[u32], endpoint: u32) -> Option<u32> {
-    column
-        .get(endpoint as usize)
-        .copied()
-        .filter(|&value| value != NONE)
+    column.get(endpoint as usize).copied().filter(|&value| value != NONE)
 }
 
 jackfield_plugin::balancer!(ResourceBased);
@@ -132,11 +109,7 @@ mod tests {
 
     #[test]
     fn shares_follow_what_is_free_of_the_busier_resource() {
-        let reports = [
-            (Some(5000), Some(1000)),
-            (Some(0), Some(7500)),
-            (Some(9000), None),
-        ];
+        let reports = [(Some(5000), Some(1000)), (Some(0), Some(7500)), (Some(9000), None)];
         mock::assert_proportions(&counts("{}", reports), &[5000, 2500, 2000]);
         let cpu_only = counts(r#"{"memory": false}"#, reports);
         mock::assert_proportions(&cpu_only, &[5000, 10_000, 2000]);
@@ -161,10 +134,7 @@ mod tests {
             refused(r#"{"cpu": false, "memory": false}"#),
             "\"cpu\" and \"memory\" are both false; one must count"
         );
-        assert_eq!(
-            refused(r#"{"mem": true}"#),
-            "unknown setting \"mem\"; there are \"cpu\", \"memory\""
-        );
+        assert_eq!(refused(r#"{"mem": true}"#), "unknown setting \"mem\"; there are \"cpu\", \"memory\"");
     }
 
     /// The twin: a wheel with one sector for each endpoint, by the same random number.
@@ -174,25 +144,14 @@ mod tests {
         mock::walk(&mut plugin, 37, 100_000, |step| {
             let eligible = step.eligible();
             let of = |index: u32| &step.host.endpoints[index as usize];
-            let free = |index| {
-                [of(index).cpu, of(index).memory]
-                    .into_iter()
-                    .flatten()
-                    .max()
-            };
-            let known: Vec<u32> = eligible
-                .iter()
-                .filter_map(|&i| free(i))
-                .map(|u| ALL - u)
-                .collect();
+            let free = |index| [of(index).cpu, of(index).memory].into_iter().flatten().max();
+            let known: Vec<u32> = eligible.iter().filter_map(|&i| free(i)).map(|u| ALL - u).collect();
             let average = match known.len() {
                 0 => ALL,
                 n => known.iter().sum::<u32>() / n as u32,
             };
-            let mut sectors: Vec<u32> = eligible
-                .iter()
-                .map(|&i| of(i).weight * free(i).map_or(average, |used| ALL - used))
-                .collect();
+            let mut sectors: Vec<u32> =
+                eligible.iter().map(|&i| of(i).weight * free(i).map_or(average, |used| ALL - used)).collect();
             if sectors.iter().all(|&sector| sector == 0) {
                 sectors = eligible.iter().map(|&i| of(i).weight).collect();
             }

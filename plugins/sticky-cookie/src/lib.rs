@@ -18,44 +18,12 @@
 //!
 //! The cookie is that of RFC 6265; `SameSite` that of its revision, draft-ietf-httpbis-rfc6265bis.
 
+mod cookie;
+
+use cookie::Settings;
 use jackfield_plugin::{
-    Balancer, EndpointSet, EndpointState, PickContext, delegate, endpoints, hash, random, reply,
-    request, settings,
+    Balancer, EndpointSet, EndpointState, PickContext, delegate, endpoints, hash, random, reply, request, settings,
 };
-
-#[derive(serde::Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-struct Settings {
-    name: String,
-    path: String,
-    max_age: Option<u32>,
-    secure: Option<bool>,
-    http_only: bool,
-    same_site: SameSite,
-    salt: String,
-}
-
-#[derive(serde::Deserialize, Clone, Copy, PartialEq, Debug)]
-#[serde(rename_all = "kebab-case")]
-enum SameSite {
-    Strict,
-    Lax,
-    None,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            name: "jackfield".to_owned(),
-            path: "/".to_owned(),
-            max_age: None,
-            secure: None,
-            http_only: true,
-            same_site: SameSite::Lax,
-            salt: String::new(),
-        }
-    }
-}
 
 pub struct StickyCookie {
     settings: Settings,
@@ -106,15 +74,10 @@ impl StickyCookie {
     fn session(&self, context: &PickContext) -> Option<u32> {
         let cookie = request::cookie(&self.settings.name)?;
         let session = u64::from_str_radix(&cookie, 16).ok()?;
-        let place = self
-            .sessions
-            .binary_search_by_key(&session, |known| known.0)
-            .ok()?;
+        let place = self.sessions.binary_search_by_key(&session, |known| known.0).ok()?;
         let endpoint = self.sessions[place].1;
         let may = match self.states.get(endpoint as usize)? {
-            EndpointState::Healthy => {
-                context.all_of(&self.healthy) || endpoints::eligible(endpoint)
-            }
+            EndpointState::Healthy => context.all_of(&self.healthy) || endpoints::eligible(endpoint),
             EndpointState::Draining => !self.narrowed(context) && !endpoints::tried(endpoint),
             EndpointState::Unhealthy => false,
         };
@@ -131,45 +94,6 @@ impl StickyCookie {
         let eligible = context.eligible_among(&self.healthy);
         let place = hash::below((random::next() >> 32) as u32, eligible.len() as u32);
         eligible.get(place as usize).copied()
-    }
-}
-
-impl Settings {
-    fn check(&self) -> Result<(), String> {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if self.name.is_empty() || !self.name.bytes().all(token) {
-            return Err(format!(
-                "\"{}\" is no name for a cookie: letters, digits and !#$%&'*+-.^_`|~ only",
-                self.name
-            ));
-        }
-        let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b';';
-        if !self.path.starts_with('/') || !self.path.bytes().all(plain) {
-            return Err(format!(
-                "\"path\" must begin with / and have no ;, not \"{}\"",
-                self.path
-            ));
-        }
-        if self.same_site == SameSite::None && self.secure == Some(false) {
-            return Err("browsers refuse \"same-site\" none unless \"secure\" is true".to_owned());
-        }
-        Ok(())
-    }
-
-    fn cookie(&self, session: u64) -> String {
-        let age = self
-            .max_age
-            .map(|seconds| format!("; Max-Age={seconds}"))
-            .unwrap_or_default();
-        let secure = self.secure.unwrap_or_else(request::is_tls);
-        format!(
-            "{}={session:016x}; Path={}{age}{}{}; SameSite={:?}",
-            self.name,
-            self.path,
-            if secure { "; Secure" } else { "" },
-            if self.http_only { "; HttpOnly" } else { "" },
-            self.same_site,
-        )
     }
 }
 
@@ -202,12 +126,7 @@ mod tests {
         });
         let picked = plugin.pick(&context);
         let reply = mock::host(|host| std::mem::take(&mut host.reply));
-        (
-            picked,
-            reply
-                .first()
-                .map(|(_, value)| String::from_utf8(value.clone()).unwrap()),
-        )
+        (picked, reply.first().map(|(_, value)| String::from_utf8(value.clone()).unwrap()))
     }
 
     fn pair(set_cookie: Option<String>) -> String {
@@ -287,20 +206,11 @@ mod tests {
             assert_eq!(value.len(), 16);
             format!("{name} {attributes}")
         };
-        assert_eq!(
-            line("{}", false),
-            "jackfield Path=/; HttpOnly; SameSite=Lax"
-        );
-        assert_eq!(
-            line("{}", true),
-            "jackfield Path=/; Secure; HttpOnly; SameSite=Lax"
-        );
+        assert_eq!(line("{}", false), "jackfield Path=/; HttpOnly; SameSite=Lax");
+        assert_eq!(line("{}", true), "jackfield Path=/; Secure; HttpOnly; SameSite=Lax");
         let settings = r#"{"name": "s", "path": "/app", "max-age": 60, "secure": true,
             "http-only": false, "same-site": "none"}"#;
-        assert_eq!(
-            line(settings, false),
-            "s Path=/app; Max-Age=60; Secure; SameSite=None"
-        );
+        assert_eq!(line(settings, false), "s Path=/app; Max-Age=60; Secure; SameSite=None");
     }
 
     #[test]
@@ -308,13 +218,8 @@ mod tests {
         let refused = |settings| StickyCookie::configure(settings).err().unwrap();
         assert!(refused(r#"{"name": "a b"}"#).starts_with("\"a b\" is no name for a cookie"));
         assert!(refused(r#"{"path": "app"}"#).starts_with("\"path\" must begin with /"));
-        assert!(
-            refused(r#"{"same-site": "none", "secure": false}"#).contains("\"secure\" is true")
-        );
-        assert_eq!(
-            refused(r#"{"same-site": "Lax"}"#),
-            r#"unknown value "Lax"; did you mean "lax"?"#
-        );
+        assert!(refused(r#"{"same-site": "none", "secure": false}"#).contains("\"secure\" is true"));
+        assert_eq!(refused(r#"{"same-site": "Lax"}"#), r#"unknown value "Lax"; did you mean "lax"?"#);
     }
 
     #[test]
@@ -357,10 +262,7 @@ mod tests {
             match mine.filter(|mine| mine.state != EndpointState::Unhealthy) {
                 Some(mine) => assert_eq!(endpoints[picked.unwrap() as usize].id, mine.id),
                 None => {
-                    assert_eq!(
-                        picked.is_some(),
-                        endpoints.iter().any(mock::Endpoint::eligible)
-                    );
+                    assert_eq!(picked.is_some(), endpoints.iter().any(mock::Endpoint::eligible));
                 }
             }
             if let (Some(picked), Some(cookie)) = (picked, cookie) {

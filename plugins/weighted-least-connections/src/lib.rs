@@ -67,11 +67,7 @@ fn least(set: &[u32], load: impl Fn(u32) -> Load) -> Option<u32> {
         let load = load(endpoint);
         let is_equal = load.compare(best).is_eq();
         let here = is_equal && point < u64::from(load.weight);
-        point -= if is_equal && !here {
-            u64::from(load.weight)
-        } else {
-            0
-        };
+        point -= if is_equal && !here { u64::from(load.weight) } else { 0 };
         here
     })
 }

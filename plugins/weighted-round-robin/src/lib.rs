@@ -38,9 +38,7 @@ impl Balancer for WeightedRoundRobin {
         self.schedule = if period == n {
             self.healthy.clone() // equal weights
         } else if period * n <= LIMIT {
-            (0..period)
-                .filter_map(|_| self.smooth.step(|_| true))
-                .collect()
+            (0..period).filter_map(|_| self.smooth.step(|_| true)).collect()
         } else {
             Vec::new()
         };
@@ -57,8 +55,7 @@ impl Balancer for WeightedRoundRobin {
         }
         let eligible = context.eligible_positions();
         if self.schedule.is_empty() {
-            self.smooth
-                .step(|endpoint| eligible.binary_search(&endpoint).is_ok())
+            self.smooth.step(|endpoint| eligible.binary_search(&endpoint).is_ok())
         } else {
             self.walk(&eligible)
         }
@@ -72,9 +69,8 @@ impl WeightedRoundRobin {
         let counter = counters::slot_of(eligible);
         let turn = counters::add(counter, 1) % self.schedule.len() as u64;
         let (before, from) = self.schedule.split_at_checked(turn as usize)?;
-        let (skipped, &endpoint) = (0..)
-            .zip(from.iter().chain(before))
-            .find(|(_, endpoint)| eligible.binary_search(endpoint).is_ok())?;
+        let (skipped, &endpoint) =
+            (0..).zip(from.iter().chain(before)).find(|(_, endpoint)| eligible.binary_search(endpoint).is_ok())?;
         if skipped > 0 {
             counters::add(counter, skipped);
         }
@@ -93,9 +89,7 @@ struct Smooth {
 
 impl Smooth {
     fn new(set: &EndpointSet, healthy: &[u32]) -> Self {
-        let weights = healthy
-            .iter()
-            .map(|&position| i64::from(set.weight(position).max(1)));
+        let weights = healthy.iter().map(|&position| i64::from(set.weight(position)));
         let common = weights.clone().fold(0, gcd).max(1);
         Self {
             endpoints: healthy.to_vec(),
@@ -108,11 +102,7 @@ impl Smooth {
     fn step(&mut self, may: impl Fn(u32) -> bool) -> Option<u32> {
         let mut total = 0;
         let mut best: Option<(&mut i64, u32)> = None;
-        let columns = self
-            .endpoints
-            .iter()
-            .zip(&self.weights)
-            .zip(&mut self.current);
+        let columns = self.endpoints.iter().zip(&self.weights).zip(&mut self.current);
         for ((&endpoint, &weight), current) in columns {
             if !may(endpoint) {
                 continue;
@@ -159,14 +149,8 @@ mod tests {
 
     #[test]
     fn spreads_the_heavy_one() {
-        assert_eq!(
-            picks(&mut with_weights(&[5, 1, 1]), 7),
-            [0, 0, 1, 0, 2, 0, 0]
-        );
-        assert_eq!(
-            picks(&mut with_weights(&[10, 2, 2]), 7),
-            [0, 0, 1, 0, 2, 0, 0]
-        );
+        assert_eq!(picks(&mut with_weights(&[5, 1, 1]), 7), [0, 0, 1, 0, 2, 0, 0]);
+        assert_eq!(picks(&mut with_weights(&[10, 2, 2]), 7), [0, 0, 1, 0, 2, 0, 0]);
     }
 
     #[test]

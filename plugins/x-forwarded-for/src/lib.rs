@@ -53,10 +53,7 @@ impl HttpFilter for XForwardedFor {
     fn configure(settings: &str) -> Result<Self, String> {
         let settings: Settings = settings::parse(settings)?;
         let networks = settings.trusted.iter().map(|network| network.parse());
-        Ok(Self {
-            trusted: networks.collect::<Result<_, String>>()?,
-            settings,
-        })
+        Ok(Self { trusted: networks.collect::<Result<_, String>>()?, settings })
     }
 
     fn phases(&self) -> Phases {
@@ -98,11 +95,7 @@ fn requested_host() -> Option<String> {
 
 /// A header that each proxy adds to.
 fn list(name: &str, value: &str, trusted: bool) {
-    let edited = if trusted {
-        request_edit::join_header(name, value)
-    } else {
-        request_edit::set_header(name, value)
-    };
+    let edited = if trusted { request_edit::join_header(name, value) } else { request_edit::set_header(name, value) };
     if edited.is_err() {
         let _ = request_edit::remove_header(name);
     }
@@ -113,7 +106,7 @@ fn first(name: &str, value: Option<&str>, trusted: bool) {
     if trusted && request::header_hash(name).is_some() {
         return;
     }
-    if !value.is_some_and(|value| request_edit::set_header(name, value).is_ok()) {
+    if value.is_none_or(|value| request_edit::set_header(name, value).is_err()) {
         let _ = request_edit::remove_header(name);
     }
 }

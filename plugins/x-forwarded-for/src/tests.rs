@@ -6,24 +6,14 @@ const ALL: &str = r#""x-real-ip": true, "forwarded": true"#;
 
 /// What the endpoint sees of the five headers after a request with these.
 fn seen(settings: &str, client: &str, is_tls: bool, headers: &[(&str, &str)]) -> Vec<String> {
-    let mut host = Host {
-        client: client.parse().unwrap(),
-        is_tls,
-        ..Host::default()
-    };
+    let mut host = Host { client: client.parse().unwrap(), is_tls, ..Host::default() };
     for (name, value) in headers {
         host = host.header(name, value);
     }
     host.install();
     let mut plugin = XForwardedFor::configure(&format!("{{{settings}}}")).unwrap();
     plugin.on_request(&mock::host(|host| host.filter_context()));
-    let names = [
-        "x-forwarded-for",
-        "x-forwarded-proto",
-        "x-forwarded-host",
-        "x-real-ip",
-        "forwarded",
-    ];
+    let names = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded"];
     let all = |name: &&str| mock::host(|host| host.values(name).join(" | "));
     names.iter().map(all).collect()
 }
@@ -69,10 +59,7 @@ fn from_trusted_proxies_lists_grow_and_the_rest_is_kept() {
 
 #[test]
 fn several_lines_become_one_list() {
-    let lines = [
-        ("x-forwarded-for", "1.1.1.1, 2.2.2.2"),
-        ("x-forwarded-for", "3.3.3.3"),
-    ];
+    let lines = [("x-forwarded-for", "1.1.1.1, 2.2.2.2"), ("x-forwarded-for", "3.3.3.3")];
     let seen = seen(r#""trusted": ["::/0"]"#, "2001:db8::7", false, &lines);
     assert_eq!(seen[0], "1.1.1.1, 2.2.2.2, 3.3.3.3, 2001:db8::7");
 }
@@ -88,40 +75,21 @@ fn what_is_switched_off_is_left_as_it_came() {
 fn ipv6_is_bare_in_lists_and_quoted_in_forwarded() {
     let seen = seen(ALL, "2001:db8::7", false, &[("host", "example.com:8080")]);
     let element = "for=\"[2001:db8::7]\";host=\"example.com:8080\";proto=http";
-    assert_eq!(
-        seen,
-        [
-            "2001:db8::7",
-            "http",
-            "example.com:8080",
-            "2001:db8::7",
-            element
-        ]
-    );
+    assert_eq!(seen, ["2001:db8::7", "http", "example.com:8080", "2001:db8::7", element]);
 }
 
 #[test]
 fn without_a_host_a_strangers_word_for_it_does_not_pass() {
-    let host = Host {
-        host: None,
-        ..Host::default().header("x-forwarded-host", "evil.example")
-    };
+    let host = Host { host: None, ..Host::default().header("x-forwarded-host", "evil.example") };
     host.install();
     let mut plugin = XForwardedFor::configure("{}").unwrap();
     plugin.on_request(&mock::host(|host| host.filter_context()));
-    assert!(mock::host(|host| host
-        .values("x-forwarded-host")
-        .is_empty()));
+    assert!(mock::host(|host| host.values("x-forwarded-host").is_empty()));
 }
 
 #[test]
 fn few_calls_are_made() {
-    seen(
-        "",
-        CLIENT,
-        false,
-        &[("host", "example.com"), ("x-forwarded-for", "6.6.6.6")],
-    );
+    seen("", CLIENT, false, &[("host", "example.com"), ("x-forwarded-for", "6.6.6.6")]);
     assert_eq!(mock::host(|host| host.calls), 4); // the host, and one for each header
 }
 
@@ -145,17 +113,9 @@ fn is_a_plain_list() {
     let mut random = mock::Random::new(53);
     for _ in 0..100_000 {
         let octet = |random: &mut mock::Random| random.below(256) as u8;
-        let client = [
-            10,
-            octet(&mut random),
-            octet(&mut random),
-            octet(&mut random),
-        ];
+        let client = [10, octet(&mut random), octet(&mut random), octet(&mut random)];
         let came: Vec<String> = (0..random.below(3)).map(|i| format!("1.2.3.{i}")).collect();
-        let mut host = Host {
-            client: client.into(),
-            ..Host::default()
-        };
+        let mut host = Host { client: client.into(), ..Host::default() };
         for value in &came {
             host = host.header("x-forwarded-for", value);
         }

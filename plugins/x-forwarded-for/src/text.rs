@@ -14,10 +14,7 @@ pub struct Text {
 impl Text {
     #[inline]
     pub fn of(ip: IpAddr) -> Self {
-        let mut text = Self {
-            bytes: [0; LONGEST],
-            len: 0,
-        };
+        let mut text = Self { bytes: [0; LONGEST], len: 0 };
         match ip {
             // The formatting machinery would take ten times as long.
             IpAddr::V4(ip) => {
@@ -81,11 +78,7 @@ pub fn forwarded(address: &str, host: Option<&str>, proto: &str) -> String {
         Some(host) if host.bytes().all(token) => {
             element.extend([";host=", host]);
         }
-        Some(host)
-            if host
-                .bytes()
-                .all(|byte| token(byte) || b":[]".contains(&byte)) =>
-        {
+        Some(host) if host.bytes().all(|byte| token(byte) || b":[]".contains(&byte)) => {
             element.extend([";host=\"", host, "\""]);
         }
         Some(_) => {}
@@ -107,11 +100,7 @@ mod tests {
             let bits = u128::from(random.next()) << 64 | u128::from(random.next());
             let sparse = bits & u128::from(random.next()) << (random.below(4) * 32);
             let v4 = Ipv4Addr::from_bits(random.next() as u32);
-            for ip in [
-                IpAddr::V4(v4),
-                Ipv6Addr::from_bits(bits).into(),
-                Ipv6Addr::from_bits(sparse).into(),
-            ] {
+            for ip in [IpAddr::V4(v4), Ipv6Addr::from_bits(bits).into(), Ipv6Addr::from_bits(sparse).into()] {
                 assert_eq!(Text::of(ip).as_str(), ip.to_string());
             }
         }
@@ -124,22 +113,14 @@ mod tests {
         let check = |address, host, expected| {
             assert_eq!(forwarded(address, host, "http"), expected);
         };
-        check(
-            "192.0.2.60",
-            Some("example.com"),
-            "for=192.0.2.60;host=example.com;proto=http",
-        );
+        check("192.0.2.60", Some("example.com"), "for=192.0.2.60;host=example.com;proto=http");
         check(
             "2001:db8:cafe::17",
             Some("example.com:8080"),
             "for=\"[2001:db8:cafe::17]\";host=\"example.com:8080\";proto=http",
         );
         check("192.0.2.60", None, "for=192.0.2.60;proto=http");
-        check(
-            "192.0.2.60",
-            Some("a\";for=evil"),
-            "for=192.0.2.60;proto=http",
-        );
+        check("192.0.2.60", Some("a\";for=evil"), "for=192.0.2.60;proto=http");
         check("192.0.2.60", Some(""), "for=192.0.2.60;proto=http");
     }
 }
