@@ -64,15 +64,18 @@ pub async fn serve<T: Stream>(
     let Running::Http(running) = &listener.service else { return };
     let wire = Wire::new(running.config.header_timeout, running.config.idle_timeout);
     let mut transport = Transport::new(accepted.stream, Arc::clone(&wire));
-    let http2 = match accepted.http2 {
-        Some(http2) => http2,
-        None => match transport.detect_http2().await {
-            Ok(http2) => http2,
-            Err(_) => {
-                std::future::poll_fn(|context| Poll::Ready(transport.refuse_slow(context))).await;
-                return;
-            }
-        },
+    let http2 = if let Some(chosen) = accepted.http2 {
+        chosen
+    } else {
+        let Ok(detected) = transport.detect_http2().await else {
+            std::future::poll_fn(|context| {
+                transport.refuse_slow(context);
+                Poll::Ready(())
+            })
+            .await;
+            return;
+        };
+        detected
     };
     let mut client = accepted.client;
     client.protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };

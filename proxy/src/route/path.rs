@@ -105,7 +105,8 @@ impl Paths {
     pub(super) fn find(&self, path: &str, choose: impl Fn(&[u32]) -> Option<usize>) -> Option<Found> {
         let (node, whole) = self.descend(path);
         let exact = || choose(&node.exact).filter(|_| whole).map(|index| Found { index, matched: path.len() });
-        exact().or_else(|| self.prefixes(node, &choose)).or_else(|| self.patterns(path, &choose))
+        let rest = || choose(&self.nodes[0].prefix).map(|index| Found { index, matched: 0 });
+        exact().or_else(|| self.prefixes(node, &choose)).or_else(|| self.patterns(path, &choose)).or_else(rest)
     }
 
     /// The deepest node on the path, and whether the path ends there.
@@ -121,13 +122,14 @@ impl Paths {
         (node, true)
     }
 
+    /// Without the root: `/` says nothing of a path, so patterns come before it.
     fn prefixes(&self, deepest: &Node, choose: impl Fn(&[u32]) -> Option<usize>) -> Option<Found> {
-        let mut next = Some(deepest);
+        let mut next = Some(deepest).filter(|node| node.length > 0);
         while let Some(node) = next {
             if let Some(index) = choose(&node.prefix) {
                 return Some(Found { index, matched: node.length });
             }
-            next = node.up.map(|up| &self.nodes[up as usize]);
+            next = node.up.map(|up| &self.nodes[up as usize]).filter(|node| node.length > 0);
         }
         None
     }
