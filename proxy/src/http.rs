@@ -67,7 +67,11 @@ pub async fn serve<T: Stream>(
     let http2 = if let Some(chosen) = accepted.http2 {
         chosen
     } else {
-        let Ok(detected) = transport.detect_http2().await else {
+        let detected = tokio::select! {
+            detected = transport.detect_http2() => detected,
+            () = registration.draining() => return,
+        };
+        let Ok(detected) = detected else {
             std::future::poll_fn(|context| {
                 transport.refuse_slow(context);
                 Poll::Ready(())
@@ -189,9 +193,7 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Req
                 let upstream = exchange.upstream.unwrap_or(*upstream);
                 let exchange = rewrite(http, found, exchange)?;
                 let job = Job { connection, view: &view, http, route, upstream, upgrade_to, client_upgrade };
-                tokio::time::timeout(route.timeout, job.forward(exchange, body, record))
-                    .await
-                    .unwrap_or(Err(Fault::Timeout))?
+                job.forward(exchange, body, record).await?
             }
             RouteAction::Redirect { status, .. } => redirect(http, found, *status, exchange),
             RouteAction::Respond { status, headers, body } => {
@@ -247,7 +249,13 @@ impl Job<'_> {
         let wants_response =
             |index: &UseIndex| self.view.filter(*index).is_some_and(|filter| filter.borrow().wants_response());
         let keep_head = filters.any(wants_response);
-        let forward = Forward { connection: self.connection, local, upgrade: self.upgrade_to.as_ref(), keep_head };
+        let forward = Forward {
+            connection: self.connection,
+            local,
+            upgrade: self.upgrade_to.as_ref(),
+            keep_head,
+            deadline: record.began() + self.route.timeout,
+        };
         let (mut exchange, sent) = forward.send(exchange, body).await;
         record.plugin_time = exchange.plugin_time;
         let Sent { mut response, picked, lease } = sent?;
