@@ -17,6 +17,7 @@ fn main() {
     for (package, component) in packages.iter().zip(components) {
         let file = out.join(format!("{}.wasm", package.plugin));
         fs::write(&file, component).expect("the build folder can be written");
+        let file = file.to_str().expect("the build folder's path is text");
         writeln!(table, "    ({:?}, include_bytes!({file:?})),", package.plugin).expect("a string takes all");
     }
     table.push_str("];\n");

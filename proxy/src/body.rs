@@ -87,7 +87,8 @@ impl<E: Ending> Body for ResponseBody<E> {
 
 impl<E: Ending> Drop for ResponseBody<E> {
     fn drop(&mut self) {
-        let complete = self.is_end_stream();
+        // Our own bytes may be passed over on purpose: a response to HEAD has none.
+        let complete = matches!(self.kind, Kind::Own(_)) || self.is_end_stream();
         self.finish(complete);
     }
 }

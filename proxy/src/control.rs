@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{self, Config, Diagnostic, Diagnostics, KnownPlugins, Source};
@@ -230,7 +231,7 @@ impl Control {
     /// Serves until told to stop, following files and signals.
     pub async fn run(mut self) -> std::io::Result<()> {
         let mut signals = watch::Signals::new()?;
-        let mut files = watch::Files::new(self.watched());
+        let mut files = watch::Files::new(&self.watched());
         loop {
             let asked = tokio::select! {
                 event = signals.next() => Some(event),
@@ -241,7 +242,7 @@ impl Control {
             }
             // What went wrong is in the log and on the admin address; the old state goes on.
             let _ = self.follow(asked.is_some()).await;
-            files.follow(self.watched());
+            files.follow(&self.watched());
         }
         self.shut_down(signals).await;
         Ok(())
@@ -353,11 +354,13 @@ impl WorkerThread {
         let (commands, inbox) = mpsc::unbounded_channel();
         let access = access.map(AccessLog::logger);
         let telemetry = Arc::clone(telemetry);
-        let run =
-            move || match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()) {
-                Ok(runtime) => runtime.block_on(Worker::new(index, access, telemetry).run(inbox)),
-                Err(error) => tracing::error!(index, %error, "a worker did not start"),
-            };
+        let run = move || match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+        {
+            Ok(runtime) => runtime.block_on(Worker::new(index, access, telemetry).run(inbox)),
+            Err(error) => tracing::error!(index, %error, "a worker did not start"),
+        };
         let name = format!("worker-{index}");
         let thread = std::thread::Builder::new().name(name).stack_size(Self::STACK_BYTES).spawn(run)?;
         Ok(Self { commands, thread: Some(thread) })

@@ -46,6 +46,11 @@ impl Fault {
         }
     }
 
+    /// Whether it speaks against the endpoint that was tried.
+    pub fn is_upstreams(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::BrokenOff(_) | Self::Timeout)
+    }
+
     /// What the client is told: the status and no more, for what lies behind is not its business.
     pub fn body(&self) -> String {
         let status = self.status();

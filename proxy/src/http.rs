@@ -64,15 +64,22 @@ pub async fn serve<T: Stream>(
     let Running::Http(running) = &listener.service else { return };
     let wire = Wire::new(running.config.header_timeout, running.config.idle_timeout);
     let mut transport = Transport::new(accepted.stream, Arc::clone(&wire));
-    let http2 = match accepted.http2 {
-        Some(http2) => http2,
-        None => match transport.detect_http2().await {
-            Ok(http2) => http2,
-            Err(_) => {
-                std::future::poll_fn(|context| Poll::Ready(transport.refuse_slow(context))).await;
-                return;
-            }
-        },
+    let http2 = if let Some(chosen) = accepted.http2 {
+        chosen
+    } else {
+        let detected = tokio::select! {
+            detected = transport.detect_http2() => detected,
+            () = registration.draining() => return,
+        };
+        let Ok(detected) = detected else {
+            std::future::poll_fn(|context| {
+                transport.refuse_slow(context);
+                Poll::Ready(())
+            })
+            .await;
+            return;
+        };
+        detected
     };
     let mut client = accepted.client;
     client.protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
@@ -186,9 +193,7 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Req
                 let upstream = exchange.upstream.unwrap_or(*upstream);
                 let exchange = rewrite(http, found, exchange)?;
                 let job = Job { connection, view: &view, http, route, upstream, upgrade_to, client_upgrade };
-                tokio::time::timeout(route.timeout, job.forward(exchange, body, record))
-                    .await
-                    .unwrap_or(Err(Fault::Timeout))?
+                job.forward(exchange, body, record).await?
             }
             RouteAction::Redirect { status, .. } => redirect(http, found, *status, exchange),
             RouteAction::Respond { status, headers, body } => {
@@ -244,7 +249,13 @@ impl Job<'_> {
         let wants_response =
             |index: &UseIndex| self.view.filter(*index).is_some_and(|filter| filter.borrow().wants_response());
         let keep_head = filters.any(wants_response);
-        let forward = Forward { connection: self.connection, local, upgrade: self.upgrade_to.as_ref(), keep_head };
+        let forward = Forward {
+            connection: self.connection,
+            local,
+            upgrade: self.upgrade_to.as_ref(),
+            keep_head,
+            deadline: record.began() + self.route.timeout,
+        };
         let (mut exchange, sent) = forward.send(exchange, body).await;
         record.plugin_time = exchange.plugin_time;
         let Sent { mut response, picked, lease } = sent?;

@@ -6,8 +6,8 @@
 //!
 //! 1. **Host**: an exact one, then wildcards from the longest suffix to the shortest, then any.
 //! 2. **Path**: an exact one, then prefixes from the longest to the shortest, then regular
-//!    expressions in the order of the file. A prefix covers whole segments: `/api/` matches `/api`
-//!    and `/api/x`, and not `/apis`. `/` matches everything, `OPTIONS *` too.
+//!    expressions in the order of the file, then `/`, which matches everything, `OPTIONS *` too. A
+//!    prefix covers whole segments: `/api/` matches `/api` and `/api/x`, and not `/apis`.
 //! 3. **Conditions**: with the same host and path, the route with more of them (the methods count
 //!    as one, each header, cookie and query parameter as one), then the order of the file.
 //!

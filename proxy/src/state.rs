@@ -52,7 +52,7 @@ impl ListenerShared {
 }
 
 pub enum Running {
-    Http(Http),
+    Http(Box<Http>),
     Tcp(config::TcpListener),
     Udp(config::UdpListener),
 }
@@ -93,7 +93,7 @@ impl State {
             return Err(refusals);
         }
         let version = before.map_or(1, |before| before.version + 1);
-        Ok(Self { version, upstreams, usages, listeners, config })
+        Ok(Self { version, config, upstreams, usages, listeners })
     }
 
     pub fn listener(&self, slot: usize) -> Option<&Arc<Listener>> {
@@ -226,7 +226,7 @@ impl Listener {
         telemetry: &Telemetry,
     ) -> Result<Self, Refusal> {
         let (service, limit, protocol) = match &config.service {
-            Service::Http(http) => (Running::Http(run_http(http)?), http.max_connections, "http"),
+            Service::Http(http) => (Running::Http(Box::new(run_http(http)?)), http.max_connections, "http"),
             Service::Tcp(tcp) => (Running::Tcp(tcp.clone()), tcp.max_connections, "tcp"),
             Service::Udp(udp) => (Running::Udp(udp.clone()), udp.max_sessions, "udp"),
         };

@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use access::{AccessLog, AccessLogger, Entry, Subject};
 pub use metrics::{Histogram, RequestMetrics, RequestTotals};
+pub use page::CONTENT_TYPE;
 pub use prometheus::{PluginFacts, Scrape, UpstreamFacts};
 
 use crate::config::LogFormat;

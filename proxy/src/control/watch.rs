@@ -54,7 +54,7 @@ impl Files {
     /// Quiet for this long: whoever writes has probably finished.
     const SETTLE: Duration = Duration::from_millis(100);
 
-    pub fn new(paths: Vec<PathBuf>) -> Self {
+    pub fn new(paths: &[PathBuf]) -> Self {
         let (sender, changes) = mpsc::unbounded_channel();
         let on_event = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
@@ -71,7 +71,7 @@ impl Files {
 
     /// Watches the folders of these paths. Editors and package managers replace files, so a
     /// watch on the file itself would be lost.
-    pub fn follow(&mut self, paths: Vec<PathBuf>) {
+    pub fn follow(&mut self, paths: &[PathBuf]) {
         let folders: Vec<PathBuf> = paths.iter().map(|path| folder_of(path)).collect();
         if folders == self.watched {
             return;

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version};
 use http_body_util::Either;
 use hyper::body::{Body, Incoming};
+use tokio::time::timeout_at;
 
 use super::Connection;
 use crate::body::{RequestBody, no_body};
@@ -32,6 +33,8 @@ pub struct Forward<'a> {
     pub upgrade: Option<&'a HeaderValue>,
     /// Keep the head of the request for the filters on the response.
     pub keep_head: bool,
+    /// When the head of the response must be there.
+    pub deadline: Instant,
 }
 
 /// What is left of a request after a failed try: enough to try again, or nothing.
@@ -58,13 +61,17 @@ impl Forward<'_> {
                 Err(none) => return (exchange, Err(last.unwrap_or(Fault::NoEndpoint(none)))),
             };
             let begin = Instant::now();
-            match self.try_endpoint(&mut exchange, &picked, body).await {
+            let work = self.try_endpoint(&mut exchange, &picked, body);
+            let timeout = || Failed { fault: Fault::Timeout, body: None, stale: false };
+            match timeout_at(self.deadline.into(), work).await.unwrap_or_else(|_| Err(timeout())) {
                 Ok((response, lease)) => {
                     self.measure(&picked, &response, begin);
                     return (exchange, Ok(Sent { response, picked, lease }));
                 }
                 Err(failed) => {
-                    picked.active.endpoint().stats.failed();
+                    if failed.fault.is_upstreams() {
+                        picked.active.endpoint().stats.failed();
+                    }
                     tracing::debug!(endpoint = picked.active.endpoint().config.name, fault = %failed.fault, "try failed");
                     let Some(again) = failed.body.filter(|_| choice.attempts() <= self.local.upstream.config.retries)
                     else {
@@ -77,27 +84,23 @@ impl Forward<'_> {
         }
     }
 
-    /// On kept-alive connections first; one that the endpoint has just closed is no failure.
+    /// On a kept-alive connection first. One that the endpoint has just closed is no failure: a new
+    /// connection tells whether the endpoint is there.
     async fn try_endpoint(
         &self,
         exchange: &mut Exchange,
         picked: &Picked,
         mut body: RequestBody,
     ) -> Result<(Response<Incoming>, Return), Failed> {
-        loop {
-            let lease = match picked.pool.checkout().await {
-                Some(lease) => lease,
-                None => match picked.pool.connect(picked.active.endpoint(), &self.local.upstream).await {
-                    Ok(lease) => lease,
-                    Err(error) => {
-                        return Err(Failed { fault: Fault::Connect(error), body: Some(body), stale: false });
-                    }
-                },
-            };
+        if let Some(lease) = picked.pool.checkout().await {
             match self.send_once(exchange, lease, body).await {
                 Err(Failed { body: Some(again), stale: true, .. }) => body = again,
                 result => return result,
             }
+        }
+        match picked.pool.connect(picked.active.endpoint(), &self.local.upstream).await {
+            Ok(lease) => self.send_once(exchange, lease, body).await,
+            Err(error) => Err(Failed { fault: Fault::Connect(error), body: Some(body), stale: false }),
         }
     }
 

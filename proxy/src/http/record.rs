@@ -60,6 +60,10 @@ impl Record {
         })
     }
 
+    pub fn began(&self) -> Instant {
+        self.begin
+    }
+
     fn tell(&mut self, took: Duration) {
         let worker = &self.connection.worker;
         let status = self.status.as_u16();

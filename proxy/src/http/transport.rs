@@ -160,9 +160,11 @@ impl<T: Stream> Transport<T> {
         }
     }
 
-    /// What was read but not understood goes to whoever reads next.
+    /// In HTTP/2 bytes need not be the beginning of a request (pings, window updates): only the
+    /// idle limit holds, and they do not move it.
     pub fn mark_http2(&self) {
         self.wire.http2.store(true, Relaxed);
+        self.wire.enter(IDLE, self.wire.idle_timeout);
     }
 
     /// A request whose head does not come gets an answer, if the socket takes it at once.
@@ -236,7 +238,7 @@ impl<T: Stream> Read for Transport<T> {
         }
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(result) => {
-                if self.wire.phase.load(Relaxed) == IDLE {
+                if self.wire.phase.load(Relaxed) == IDLE && !self.wire.http2.load(Relaxed) {
                     self.wire.enter(HEAD, self.wire.header_timeout);
                 }
                 Poll::Ready(result)

@@ -27,7 +27,7 @@ fn print(file: &Path, size: usize, inspection: &Inspection) {
         .collect();
     println!("{}", file.display());
     println!("  kind     {}", kinds.join(", "));
-    println!("  size     {} bytes", size);
+    println!("  size     {size} bytes");
     list("exports", &inspection.exports);
     list("imports", &inspection.imports);
     if inspection.refused.is_empty() {

@@ -1,11 +1,13 @@
 //! Hosts: the outer table.
 
+use std::collections::HashMap;
+
 use super::Found;
 use super::conditions::Conditions;
 use super::path::Paths;
 use crate::config::HostMatch;
 
-type ByName = foldhash::HashMap<Box<str>, Paths>;
+type ByName = HashMap<Box<str>, Paths, foldhash::fast::RandomState>;
 
 /// The keys come from the configuration, never from a request, so the quick hash does no harm.
 #[derive(Debug, Default)]

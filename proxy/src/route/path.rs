@@ -1,6 +1,7 @@
 //! Paths of one host: a tree of segments for exact paths and prefixes, then regular expressions.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use regex::{Regex, RegexSet};
 
@@ -21,7 +22,7 @@ pub(super) struct Paths {
 /// the tree does; `up` then leads through the prefixes only.
 #[derive(Debug, Default)]
 struct Node {
-    children: foldhash::HashMap<Box<str>, u32>,
+    children: HashMap<Box<str>, u32, foldhash::fast::RandomState>,
     exact: Bucket,
     prefix: Bucket,
     /// The nearest node above that is a prefix.
@@ -89,7 +90,9 @@ impl Paths {
             order(&mut self.nodes[at].prefix);
             let up = if self.nodes[at].prefix.is_empty() { self.nodes[at].up } else { Some(at as u32) };
             let children: Vec<u32> = self.nodes[at].children.values().copied().collect();
-            children.into_iter().for_each(|child| self.nodes[child as usize].up = up);
+            for child in children {
+                self.nodes[child as usize].up = up;
+            }
         }
         self.patterns.iter_mut().for_each(|pattern| order(&mut pattern.bucket));
         if self.patterns.len() > 1 {
@@ -102,7 +105,8 @@ impl Paths {
     pub(super) fn find(&self, path: &str, choose: impl Fn(&[u32]) -> Option<usize>) -> Option<Found> {
         let (node, whole) = self.descend(path);
         let exact = || choose(&node.exact).filter(|_| whole).map(|index| Found { index, matched: path.len() });
-        exact().or_else(|| self.prefixes(node, &choose)).or_else(|| self.patterns(path, &choose))
+        let rest = || choose(&self.nodes[0].prefix).map(|index| Found { index, matched: 0 });
+        exact().or_else(|| self.prefixes(node, &choose)).or_else(|| self.patterns(path, &choose)).or_else(rest)
     }
 
     /// The deepest node on the path, and whether the path ends there.
@@ -118,13 +122,14 @@ impl Paths {
         (node, true)
     }
 
+    /// Without the root: `/` says nothing of a path, so patterns come before it.
     fn prefixes(&self, deepest: &Node, choose: impl Fn(&[u32]) -> Option<usize>) -> Option<Found> {
-        let mut next = Some(deepest);
+        let mut next = Some(deepest).filter(|node| node.length > 0);
         while let Some(node) = next {
             if let Some(index) = choose(&node.prefix) {
                 return Some(Found { index, matched: node.length });
             }
-            next = node.up.map(|up| &self.nodes[up as usize]);
+            next = node.up.map(|up| &self.nodes[up as usize]).filter(|node| node.length > 0);
         }
         None
     }

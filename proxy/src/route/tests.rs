@@ -62,7 +62,7 @@ fn the_most_specific_path_wins() {
         ("/api/", 1, 4),
         ("/api/x.png", 1, 4),
         ("/apis", 0, 0),
-        ("/x.png", 0, 0),
+        ("/x.png", 5, 6),
         ("/", 0, 0),
         ("//api/", 0, 0),
         ("/api?x=/users", 1, 4),
@@ -156,6 +156,7 @@ fn naive(routes: &[Route], host: &str, request: &Parts) -> Option<usize> {
         };
         let path = match &route.matches.path {
             PathMatch::Exact(_) => (0, Reverse(0), None),
+            PathMatch::Prefix(prefix) if prefix == "/" => (3, Reverse(0), None),
             PathMatch::Prefix(prefix) => (1, Reverse(prefix.len()), None),
             PathMatch::Regex(_) => (2, Reverse(0), first(route)),
         };

@@ -166,7 +166,9 @@ impl Writer {
         let mut text = Vec::new();
         while let Ok(Message::Batch(entries)) = queue.recv() {
             text.clear();
-            entries.iter().for_each(|entry| line::write(&mut text, self.format, entry));
+            for entry in &entries {
+                line::write(&mut text, self.format, entry);
+            }
             let written = self.out.write_all(&text).and_then(|()| self.out.flush());
             if let Err(error) = &written {
                 self.dropped.fetch_add(entries.len() as u64, Relaxed);
@@ -221,7 +223,7 @@ mod tests {
         (0..1000).for_each(|_| logger.record(entry()));
         drop(logger);
         log.finish(Duration::from_secs(10));
-        let lines = memory.0.lock().unwrap().iter().filter(|byte| **byte == b'\n').count();
+        let lines = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap().lines().count();
         assert_eq!((lines, dropped.load(Relaxed)), (1000, 0));
     }
 

@@ -1,13 +1,13 @@
 //! The Prometheus text format, version 0.0.4. By hand: `prometheus-client` wants its metrics
-//! registered as its own types and writes OpenMetrics, and what we have are sums made while the
+//! registered as its own types and writes `OpenMetrics`, and what we have are sums made while the
 //! page is written, of things that come and go with reloads.
 
 use std::fmt::{Display, Write};
 
 use super::metrics::{BOUNDS_US, Histogram};
 
-/// What the page is served as.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// What the metrics page is served as.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[derive(Debug, Default)]
 pub(super) struct Page {

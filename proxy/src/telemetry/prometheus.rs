@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::page::{CONTENT_TYPE, Page};
+use super::page::Page;
 use super::{ListenerMetrics, RequestMetrics, Telemetry};
 use crate::endpoint::{Endpoint, EndpointSet, EndpointState};
 
@@ -36,8 +36,6 @@ pub struct PluginFacts<'a> {
 const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Scrape<'_> {
-    pub const CONTENT_TYPE: &'static str = CONTENT_TYPE;
-
     pub fn render(&self) -> String {
         let mut page = Page::default();
         self.process(&mut page);

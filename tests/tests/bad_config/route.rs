@@ -425,17 +425,3 @@ fn duplicate_routes() {
   help: remove one, or give one of them another condition"#,
     );
 }
-
-#[test]
-fn a_regular_expression_behind_a_route_for_everything() {
-    check(
-        &with_routes(
-            r#"{ path = "~ /a/[0-9]+", upstream = "api" },
-  { upstream = "api" },"#,
-        ),
-        r#"bad.toml:4:3: error: no request reaches this route: the one in line 5 takes every path first
-    { path = "~ /a/[0-9]+", upstream = "api" },
-    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-  help: a prefix wins over a regular expression: write `path = "~ .*"` there, below this"#,
-    );
-}

@@ -8,7 +8,7 @@ use super::check::{Check, Problem};
 use super::table::Table;
 use super::value::Value;
 use super::{matcher, plugin};
-use crate::config::{HostMatch, PathMatch, Place, Route, RouteAction, RouteMatch};
+use crate::config::{Place, Route, RouteAction, RouteMatch};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -21,15 +21,8 @@ pub fn routes(table: &mut Table<'_, '_>, label: &str) -> Vec<Route> {
     let read =
         |(index, value): (usize, &Value<'_>)| route(check, value, &format!("{label}.routes[{index}]"), &mut seen);
     let mut routes: Vec<Route> = list.unwrap_or_default().iter().enumerate().filter_map(read).collect();
-    report_hidden(check, &routes);
     if let Some(value) = table.take("upstream") {
-        let mut rest = everything(check, &value, &mut seen);
-        if let Some(rest) = rest.as_mut().filter(|_| routes.iter().any(is_regex)) {
-            // Regular expressions come last, in file order: only as one of them does it leave the
-            // others their requests.
-            rest.matches.path = PathMatch::Regex(".*".to_owned());
-        }
-        routes.extend(rest);
+        routes.extend(everything(check, &value, &mut seen));
     }
     routes
 }
@@ -84,26 +77,4 @@ fn unique(check: &Check<'_>, matches: &RouteMatch, place: Place, seen: &mut Hash
         let problem = Problem::new(format!("duplicate route: the one in line {line} matches the same requests"));
         check.report(place, problem.help("remove one, or give one of them another condition"));
     }
-}
-
-/// Regular expressions that no request reaches, since a route takes every path of their host before.
-fn report_hidden(check: &Check<'_>, routes: &[Route]) {
-    let takes_all = |route: &&Route| {
-        let any_host = RouteMatch { host: HostMatch::Any, ..route.matches.clone() };
-        any_host == RouteMatch::default()
-    };
-    let catch_alls: HashMap<&HostMatch, Place> =
-        routes.iter().filter(takes_all).map(|route| (&route.matches.host, route.place)).collect();
-    for route in routes.iter().filter(|route| is_regex(route)) {
-        if let Some(first) = catch_alls.get(&route.matches.host) {
-            let line = check.line(*first);
-            let message = format!("no request reaches this route: the one in line {line} takes every path first");
-            let help = "a prefix wins over a regular expression: write `path = \"~ .*\"` there, below this";
-            check.report(route.place, Problem::new(message).help(help));
-        }
-    }
-}
-
-fn is_regex(route: &Route) -> bool {
-    matches!(route.matches.path, PathMatch::Regex(_))
 }
