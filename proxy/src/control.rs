@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{self, Config, Diagnostic, Diagnostics, KnownPlugins, Source};
 use crate::listener::{self, Socket, SocketKind};
-use crate::plugin::{Engine, Library};
+use crate::plugin::{Engine, FileProblem, Library};
 use crate::state::{Refusal, State};
 use crate::telemetry::{AccessLog, Telemetry};
 use crate::worker::{Command, Parts, Worker};
@@ -71,31 +71,42 @@ pub struct Prepared {
     parts: Vec<Parts>,
 }
 
+/// What came of reading configuration and plugins folder again.
+enum Outcome {
+    Changed(Prepared),
+    /// What runs is what is there; files that are no plugins may have come or gone.
+    Same(Library),
+}
+
 /// Reads, checks and builds everything, plugin instances included, without touching what runs.
-/// Blocks: plugins are compiled and started here. None: nothing has changed, and `force` is not set.
+/// Blocks: plugins are compiled and started here.
 fn prepare(
     origin: &Origin,
     engine: &Engine,
     before: Option<&Before>,
     telemetry: &Telemetry,
-) -> Result<Option<Prepared>, Diagnostics> {
+) -> Result<Outcome, Diagnostics> {
     let source = origin.read()?;
     let mut library = Library::default();
     let old_library = before.map(|before| Arc::clone(&before.library)).unwrap_or_default();
-    let config = config::parse(source.clone(), |folder| {
+    let parsed = config::parse(source.clone(), |folder| {
         library = Library::read(engine, folder, &old_library);
         known(&library)
+    });
+    let config = parsed.map_err(|mut refused| {
+        refused.notes = library.problems.iter().map(FileProblem::to_string).collect();
+        refused
     })?;
     if before.is_some_and(|before| !before.force && *before.state.config == config && library.is_same(&before.library))
     {
-        return Ok(None);
+        return Ok(Outcome::Same(library));
     }
     let refused = |refusals: Vec<Refusal>| Diagnostics::new(source.clone(), diagnostics(refusals));
     let count = before.map_or(config.workers, |before| before.workers);
     let old_state = before.map(|before| &*before.state);
     let state = Arc::new(State::build(config, &library, old_state, telemetry).map_err(refused)?);
     let parts = (0..count).map(|worker| state.parts(worker)).collect::<Result<Vec<_>, _>>().map_err(refused)?;
-    Ok(Some(Prepared { state, library: Arc::new(library), parts }))
+    Ok(Outcome::Changed(Prepared { state, library: Arc::new(library), parts }))
 }
 
 /// What runs when a new configuration is prepared.
@@ -127,7 +138,9 @@ impl Control {
             move || prepare(&origin, &engine, None, &telemetry)
         })
         .await??;
-        let Some(prepared) = prepared else { return Err(std::io::Error::other("nothing to run").into()) };
+        let Outcome::Changed(prepared) = prepared else {
+            return Err(std::io::Error::other("nothing to run").into());
+        };
         let config = Arc::clone(&prepared.state.config);
         let access = access_log(&config, &telemetry)?;
         let admin_socket = config.admin.map(bind_admin).transpose()?;
@@ -144,6 +157,7 @@ impl Control {
         let (library, state) = (prepared.library, prepared.state);
         let mut control =
             Self { origin, engine, library, state, workers, telemetry, access, admin, health: Vec::new() };
+        control.tell_problems(&[]);
         control.install(parts).await;
         control.after_change();
         tracing::info!(workers = control.workers.len(), "ready");
@@ -184,10 +198,20 @@ impl Control {
         let before = Before { library, state, workers: self.workers.len(), force };
         let work = move || prepare(&origin, &engine, Some(&before), &telemetry);
         let prepared = blocking(work).await.map_err(|error| self.problem(error.to_string()))??;
-        let Some(prepared) = prepared else { return Ok(false) };
+        let prepared = match prepared {
+            Outcome::Changed(prepared) => prepared,
+            Outcome::Same(library) => {
+                let before = std::mem::replace(&mut self.library, Arc::new(library));
+                self.tell_problems(&before.problems);
+                self.show();
+                return Ok(false);
+            }
+        };
         let mut parts = prepared.parts;
         bind_new(&prepared.state, Some(&self.state), &mut parts).map_err(|error| self.problem(error.to_string()))?;
-        (self.library, self.state) = (prepared.library, prepared.state);
+        let before = std::mem::replace(&mut self.library, prepared.library);
+        self.tell_problems(&before.problems);
+        self.state = prepared.state;
         self.install(parts).await;
         self.after_change();
         Ok(true)
@@ -215,11 +239,19 @@ impl Control {
         }
     }
 
-    fn after_change(&mut self) {
-        for problem in &self.library.problems {
+    /// Says of each file that is no plugin why, once.
+    fn tell_problems(&self, known: &[FileProblem]) {
+        for problem in self.library.problems.iter().filter(|problem| !known.contains(problem)) {
             tracing::error!(file = %problem.path.display(), "not loaded as a plugin: {}", problem.reason);
         }
+    }
+
+    fn after_change(&mut self) {
         self.health = self.state.upstreams.iter().map(health::start).collect();
+        self.show();
+    }
+
+    fn show(&self) {
         self.admin.show(admin::Snapshot {
             version: self.state.version,
             upstreams: self.state.upstreams.clone(),
@@ -367,9 +399,14 @@ impl WorkerThread {
     }
 }
 
-/// Checks a file without running it: plugins are compiled and started once.
-pub fn check(path: &Path, engine: &Engine) -> Result<(), Diagnostics> {
-    prepare(&Origin::File(path.to_owned()), engine, None, &Telemetry::default()).map(|_| ())
+/// Checks a file without running it: plugins are compiled and started once. Answers the files of the
+/// plugins folder that are no plugins, which nothing in the configuration needs.
+pub fn check(path: &Path, engine: &Engine) -> Result<Vec<FileProblem>, Diagnostics> {
+    let outcome = prepare(&Origin::File(path.to_owned()), engine, None, &Telemetry::default())?;
+    Ok(match outcome {
+        Outcome::Changed(prepared) => prepared.library.problems.clone(),
+        Outcome::Same(library) => library.problems,
+    })
 }
 
 /// What the file says of the log, as far as it can be read: the log is there before the file is

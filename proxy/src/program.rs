@@ -99,7 +99,8 @@ fn serve(origin: Origin, engine: Engine, ready: impl FnOnce(&Control)) -> anyhow
 fn check(config: &std::path::Path) -> anyhow::Result<ExitCode> {
     let engine = engine(control::cache_folder(config))?;
     Ok(match control::check(config, &engine) {
-        Ok(()) => {
+        Ok(problems) => {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
             println!("{}: ok", config.display());
             ExitCode::SUCCESS
         }

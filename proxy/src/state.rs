@@ -180,7 +180,7 @@ fn run_usages(
         };
         let same = |old: &&Arc<Usage>| old.config.label == usage.label && old.config.plugin == usage.plugin;
         let old = before.and_then(|before| before.usages.iter().find(same));
-        let shared = old.map_or_else(Arc::default, |old| Arc::clone(&old.shared));
+        let shared = old.map_or_else(Arc::default, |old| Usage::inherit(usage, plugin, old));
         let then = usage.then.and_then(|then| made.get(&then).cloned());
         let running = Usage::new(usage.clone(), Arc::clone(plugin), then, Arc::clone(&names), shared);
         made.insert(index, Arc::new(running));

@@ -9,6 +9,7 @@ mod small;
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use wasmtime::ResourceLimiter;
@@ -23,7 +24,9 @@ use crate::endpoint::EndpointSet;
 /// The data of an instance's store.
 pub struct Host {
     /// There while a request, connection or session is being decided.
-    pub(super) exchange: Option<Box<Exchange>>,
+    exchange: Option<Box<Exchange>>,
+    phase: Phase,
+    pub(super) deadline: Deadline,
     /// The set that the instance was last updated with.
     pub(super) set: Option<Arc<EndpointSet>>,
     pub(super) choice: Choice,
@@ -32,10 +35,49 @@ pub struct Host {
     usage: Arc<Usage>,
 }
 
+/// What the instance was called for: the functions of the other phases are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Start, settings, endpoints: there is no request.
+    Prepare,
+    Pick,
+    Request,
+    Response,
+}
+
+/// What a call may run beyond its deadline: a wrapped balancer has a deadline of its own, and its
+/// time is not the wrapper's fault.
+#[derive(Debug, Default)]
+pub(super) struct Deadline {
+    owed: Duration,
+    extensions: u32,
+}
+
+impl Deadline {
+    /// A wrapper that asks a slow delegate again and again must come to an end too.
+    const MOST_EXTENSIONS: u32 = 4;
+
+    fn owe(&mut self, took: Duration) {
+        self.owed += took;
+    }
+
+    /// What is owed is granted once.
+    pub(super) fn extend(&mut self) -> Option<Duration> {
+        let owed = std::mem::take(&mut self.owed);
+        if owed.is_zero() || self.extensions == Self::MOST_EXTENSIONS {
+            return None;
+        }
+        self.extensions += 1;
+        Some(owed)
+    }
+}
+
 impl Host {
     pub(super) fn new(usage: &Arc<Usage>) -> Self {
         Self {
             exchange: None,
+            phase: Phase::Prepare,
+            deadline: Deadline::default(),
             set: None,
             choice: Choice::default(),
             delegate: None,
@@ -49,9 +91,16 @@ impl Host {
         self.set.as_ref().map(|set| set.generation)
     }
 
+    /// Begins a call.
+    pub(super) fn give_exchange(&mut self, exchange: Box<Exchange>, phase: Phase) {
+        self.exchange = Some(exchange);
+        self.phase = phase;
+    }
+
     /// Ends a call. The exchange is there whenever a call began with one; without one (which would
     /// be a mistake of ours) the request goes on with an empty exchange rather than with a panic.
     pub(super) fn take_exchange(&mut self) -> Box<Exchange> {
+        self.phase = Phase::Prepare;
         self.exchange.take().unwrap_or_else(|| {
             tracing::error!("an exchange was lost in a plugin call");
             let nobody = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
@@ -63,15 +112,31 @@ impl Host {
         self.exchange.as_ref()?.request.as_ref()
     }
 
-    fn request_mut(&mut self) -> Result<&mut http::request::Parts, EditError> {
-        self.exchange.as_mut().and_then(|exchange| exchange.request.as_mut()).ok_or(EditError::Forbidden)
+    /// The exchange, while it is what the plugin was called for.
+    fn during(&mut self, phase: Phase) -> Result<&mut Exchange, EditError> {
+        if self.phase != phase {
+            return Err(EditError::Forbidden);
+        }
+        self.exchange.as_deref_mut().ok_or(EditError::Forbidden)
+    }
+
+    /// To write so many bytes into it.
+    fn request_mut(&mut self, bytes: usize) -> Result<&mut http::request::Parts, EditError> {
+        let exchange = self.during(Phase::Request)?;
+        spend(exchange, bytes)?;
+        exchange.request.as_mut().ok_or(EditError::Forbidden)
     }
 }
 
-/// Linear memory and tables of one instance.
+fn spend(exchange: &mut Exchange, bytes: usize) -> Result<(), EditError> {
+    exchange.spend(bytes).then_some(()).ok_or(EditError::TooMany)
+}
+
+/// Linear memory and tables of one instance: all that it has, added up.
 pub(super) struct MemoryLimit {
     limit: usize,
     used: usize,
+    table_elements: usize,
     reached: bool,
 }
 
@@ -80,7 +145,7 @@ impl MemoryLimit {
     const TABLE_ELEMENTS: usize = 100_000;
 
     fn new(limit: usize) -> Self {
-        Self { limit, used: 0, reached: false }
+        Self { limit, used: 0, table_elements: 0, reached: false }
     }
 
     /// The limit, once it stood in the way.
@@ -101,8 +166,27 @@ impl ResourceLimiter for MemoryLimit {
         Ok(fits)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= Self::TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let elements = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let fits = elements <= Self::TABLE_ELEMENTS;
+        if fits {
+            self.table_elements = elements;
+        }
+        Ok(fits)
+    }
+
+    /// A component is made of core instances; toolchains need about four.
+    fn instances(&self) -> usize {
+        64
+    }
+
+    fn tables(&self) -> usize {
+        64
+    }
+
+    /// Each reserves 4 GiB of address space.
+    fn memories(&self) -> usize {
+        8
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::endpoint::{EndpointSet, Stats};
 use crate::plugin::balancer::NONE;
 use crate::plugin::bindings::jackfield::plugin::{delegate, endpoints};
-use crate::plugin::{Decision, host::Host};
+use crate::plugin::Decision;
+use crate::plugin::engine::Engine;
+use crate::plugin::host::{Host, Phase};
 
 impl Host {
     fn stats(&self, index: u32) -> Option<&Stats> {
@@ -83,11 +85,19 @@ impl Host {
     /// Asks the wrapped balancer, in its own store. The exchange and what is left to choose from
     /// travel on, and come back.
     fn ask_delegate(&mut self) -> u32 {
+        if self.phase != Phase::Pick {
+            return NONE;
+        }
         let (Some(mut delegate), Some(set)) = (self.delegate.take(), self.set.clone()) else { return NONE };
         let mut choice = std::mem::take(&mut self.choice);
         let exchange = self.take_exchange();
+        let before = exchange.plugin_time;
         let (exchange, decision) = delegate.pick(exchange, &mut choice, &set);
-        self.exchange = Some(exchange);
+        let took = exchange.plugin_time.saturating_sub(before);
+        if took >= Engine::TICK {
+            self.deadline.owe(took);
+        }
+        self.give_exchange(exchange, Phase::Pick);
         self.choice = choice;
         self.delegate = Some(delegate);
         match decision {
@@ -103,7 +113,8 @@ impl delegate::Host for Host {
     }
 
     fn pick_among(&mut self, candidates: Vec<u32>) -> u32 {
-        let before = self.choice.narrow(candidates);
+        let endpoints = self.set.as_ref().map_or(0, |set| set.len());
+        let before = self.choice.narrow(&candidates, endpoints);
         let answer = self.ask_delegate();
         self.choice.widen(before);
         answer

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::{Host, random64};
 use crate::clock as host_clock;
 use crate::plugin::bindings::jackfield::plugin::{clock, counters, log, random};
+use crate::plugin::instance::readable;
 
 impl counters::Host for Host {
     fn add(&mut self, slot: u32, delta: u64) -> u64 {
@@ -31,10 +32,9 @@ impl random::Host for Host {
 }
 
 impl log::Host for Host {
-    fn write(&mut self, level: log::Level, mut message: String) {
-        const MAX_BYTES: usize = 2048;
+    fn write(&mut self, level: log::Level, message: String) {
         let Some(dropped) = self.usage.shared.log_lines.pass() else { return };
-        message.truncate(message.floor_char_boundary(MAX_BYTES));
+        let message = readable(&message);
         let plugin = &*self.usage.config.plugin;
         match level {
             log::Level::Debug => tracing::debug!(target: "plugin", plugin, dropped, "{message}"),
