@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use socket2::{Domain, Type};
@@ -122,6 +123,7 @@ async fn connection(
     permit: OwnedSemaphorePermit,
 ) {
     let registration = Connections::register(&worker, listener.slot);
+    let open = listener.shared.metrics.open();
     let _ = stream.set_nodelay(true);
     match &listener.service {
         Running::Tcp(config) => tcp::serve(&worker, config, stream, peer, &registration).await,
@@ -137,7 +139,10 @@ async fn connection(
                     let http2 = Some(tls::speaks_http2(&stream));
                     http::serve(&worker, &listener, Accepted { stream, client, http2, permit }, &registration).await;
                 }
-                Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                Err(error) => {
+                    open.metrics().tls_failures.fetch_add(1, Relaxed);
+                    tracing::debug!(%peer, %error, "TLS handshake failed");
+                }
             },
         },
         Running::Udp(_) => {}
