@@ -64,6 +64,12 @@ pub mod endpoints {
         raw::endpoints::tried(endpoint)
     }
 
+    /// Among the candidates and not tried yet: may be picked on purpose, whatever its state.
+    #[inline]
+    pub fn candidate(endpoint: u32) -> bool {
+        raw::endpoints::candidate(endpoint)
+    }
+
     /// One measure of all endpoints: one call and one copy, cheaper than asking for each from about
     /// four endpoints on. The raw numbers: latency 0 is "never measured", CPU and memory
     /// [`NONE`] "no fresh report", eligible 1 or 0.

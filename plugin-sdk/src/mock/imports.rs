@@ -106,6 +106,9 @@ pub mod endpoints {
     pub fn tried(endpoint: u32) -> bool {
         of(endpoint, |e| e.tried.into(), 0) == 1
     }
+    pub fn candidate(endpoint: u32) -> bool {
+        of(endpoint, |e| (e.candidate && !e.tried).into(), 0) == 1
+    }
     pub fn column(of: Measure) -> Vec<u32> {
         let read = |e: &Endpoint| match of {
             Measure::Active => e.active,

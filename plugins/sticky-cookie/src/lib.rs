@@ -77,17 +77,11 @@ impl StickyCookie {
         let place = self.sessions.binary_search_by_key(&session, |known| known.0).ok()?;
         let endpoint = self.sessions[place].1;
         let may = match self.states.get(endpoint as usize)? {
-            EndpointState::Healthy => context.all_of(&self.healthy) || endpoints::eligible(endpoint),
-            EndpointState::Draining => !self.narrowed(context) && !endpoints::tried(endpoint),
+            EndpointState::Healthy => context.all_of(&self.healthy) || endpoints::candidate(endpoint),
+            EndpointState::Draining => endpoints::candidate(endpoint),
             EndpointState::Unhealthy => false,
         };
         may.then_some(endpoint)
-    }
-
-    /// Whether a balancer above has left endpoints out: more are missing than can have been tried.
-    /// Whether it has left out one that drains cannot be asked.
-    fn narrowed(&self, context: &PickContext) -> bool {
-        u64::from(context.eligible) + u64::from(context.attempt) < self.healthy.len() as u64
     }
 
     fn any(&self, context: &PickContext) -> Option<u32> {
@@ -184,6 +178,9 @@ mod tests {
             host.delegate = Delegate::First;
         });
         assert_eq!(request(&mut plugin, Some(&cookie)).0, Some(0));
+        mock::host(|host| host.endpoints[2].state = EndpointState::Draining);
+        update(&mut plugin);
+        assert_eq!(request(&mut plugin, Some(&cookie)).0, Some(0), "not even to finish a session");
     }
 
     #[test]

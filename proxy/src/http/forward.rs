@@ -54,6 +54,8 @@ impl Forward<'_> {
         let mut choice = Choice::default();
         let mut last = None;
         loop {
+            // What an earlier pick left for the response spoke of an endpoint that failed.
+            exchange.reply.clear();
             let (back, picked) = self.local.pick(exchange, &mut choice);
             exchange = back;
             let picked = match picked {
