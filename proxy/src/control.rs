@@ -72,13 +72,13 @@ pub struct Prepared {
 }
 
 /// Reads, checks and builds everything, plugin instances included, without touching what runs.
-/// Blocks: plugins are compiled and started here. None: nothing has changed, and `force` is not set.
+/// Blocks: plugins are compiled and started here.
 fn prepare(
     origin: &Origin,
     engine: &Engine,
     before: Option<&Before>,
     telemetry: &Telemetry,
-) -> Result<Option<Prepared>, Diagnostics> {
+) -> Result<Found, Diagnostics> {
     let source = origin.read()?;
     let mut library = Library::default();
     let old_library = before.map(|before| Arc::clone(&before.library)).unwrap_or_default();
@@ -88,14 +88,21 @@ fn prepare(
     })?;
     if before.is_some_and(|before| !before.force && *before.state.config == config && library.is_same(&before.library))
     {
-        return Ok(None);
+        return Ok(Found::Unchanged(Arc::new(library)));
     }
     let refused = |refusals: Vec<Refusal>| Diagnostics::new(source.clone(), diagnostics(refusals));
     let count = before.map_or(config.workers, |before| before.workers);
     let old_state = before.map(|before| &*before.state);
     let state = Arc::new(State::build(config, &library, old_state, telemetry).map_err(refused)?);
     let parts = (0..count).map(|worker| state.parts(worker)).collect::<Result<Vec<_>, _>>().map_err(refused)?;
-    Ok(Some(Prepared { state, library: Arc::new(library), parts }))
+    Ok(Found::New(Prepared { state, library: Arc::new(library), parts }))
+}
+
+/// What came of reading the configuration and the plugins folder.
+enum Found {
+    New(Prepared),
+    /// Nothing that runs has changed. The library may have new problems to tell of.
+    Unchanged(Arc<Library>),
 }
 
 /// What runs when a new configuration is prepared.
@@ -127,7 +134,7 @@ impl Control {
             move || prepare(&origin, &engine, None, &telemetry)
         })
         .await??;
-        let Some(prepared) = prepared else { return Err(std::io::Error::other("nothing to run").into()) };
+        let Found::New(prepared) = prepared else { return Err(std::io::Error::other("nothing to run").into()) };
         let config = Arc::clone(&prepared.state.config);
         let access = access_log(&config, &telemetry)?;
         let admin_socket = config.admin.map(bind_admin).transpose()?;
@@ -184,7 +191,16 @@ impl Control {
         let before = Before { library, state, workers: self.workers.len(), force };
         let work = move || prepare(&origin, &engine, Some(&before), &telemetry);
         let prepared = blocking(work).await.map_err(|error| self.problem(error.to_string()))??;
-        let Some(prepared) = prepared else { return Ok(false) };
+        let prepared = match prepared {
+            Found::New(prepared) => prepared,
+            Found::Unchanged(library) => {
+                if library.problems != self.library.problems {
+                    self.library = library;
+                    self.tell();
+                }
+                return Ok(false);
+            }
+        };
         let mut parts = prepared.parts;
         bind_new(&prepared.state, Some(&self.state), &mut parts).map_err(|error| self.problem(error.to_string()))?;
         (self.library, self.state) = (prepared.library, prepared.state);
@@ -216,10 +232,15 @@ impl Control {
     }
 
     fn after_change(&mut self) {
+        self.health = self.state.upstreams.iter().map(health::start).collect();
+        self.tell();
+    }
+
+    /// Shows what there is now in the log and on the admin pages.
+    fn tell(&self) {
         for problem in &self.library.problems {
             tracing::error!(file = %problem.path.display(), "not loaded as a plugin: {}", problem.reason);
         }
-        self.health = self.state.upstreams.iter().map(health::start).collect();
         self.admin.show(admin::Snapshot {
             version: self.state.version,
             upstreams: self.state.upstreams.clone(),
