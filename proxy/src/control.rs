@@ -1,40 +1,26 @@
 //! The control side: what starts the workers, watches files and signals, and replaces the state as
 //! a whole or not at all. Runs on a thread of its own; the data path never waits for it.
 
+mod prepare;
 mod watch;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::runtime::LocalOptions;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::config::{self, Config, Diagnostic, Diagnostics, KnownPlugins, Source};
-use crate::listener::{self, Socket, SocketKind};
+use crate::config::{self, Config, Diagnostic, Diagnostics, Source};
 use crate::plugin::{Engine, FileProblem, Library};
-use crate::state::{Refusal, State};
+use crate::state::State;
 use crate::telemetry::{AccessLog, Telemetry};
-use crate::worker::{Command, Parts, Worker};
+use crate::worker::{Command, Parts};
 use crate::{admin, health};
-
-/// Where the configuration comes from.
-#[derive(Debug, Clone)]
-pub enum Origin {
-    File(PathBuf),
-    /// Built in, for `demo` and tests.
-    Text(Source),
-}
-
-impl Origin {
-    fn read(&self) -> Result<Source, Diagnostics> {
-        match self {
-            Self::File(path) => Source::read(path),
-            Self::Text(source) => Ok(source.clone()),
-        }
-    }
-}
+use prepare::{Before, Found, prepare};
+pub use prepare::{Origin, check};
+use workers::{WorkerThread, bind_admin, bind_new};
 
 /// Why the proxy does not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,75 +45,6 @@ pub struct Control {
     health: Vec<health::Checks>,
 }
 
-struct WorkerThread {
-    commands: mpsc::UnboundedSender<Command>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-/// A checked configuration with everything that its plugins need, not yet running.
-pub struct Prepared {
-    pub state: Arc<State>,
-    pub library: Arc<Library>,
-    parts: Vec<Parts>,
-}
-
-/// What came of reading configuration and plugins folder again.
-enum Outcome {
-    Changed(Prepared),
-    /// What runs is what is there; files that are no plugins may have come or gone.
-    Same(Library),
-}
-
-/// Reads, checks and builds everything, plugin instances included, without touching what runs.
-/// Blocks: plugins are compiled and started here.
-fn prepare(
-    origin: &Origin,
-    engine: &Engine,
-    before: Option<&Before>,
-    telemetry: &Telemetry,
-) -> Result<Outcome, Diagnostics> {
-    let source = origin.read()?;
-    let mut library = Library::default();
-    let old_library = before.map(|before| Arc::clone(&before.library)).unwrap_or_default();
-    let parsed = config::parse(source.clone(), |folder| {
-        library = Library::read(engine, folder, &old_library);
-        known(&library)
-    });
-    let config = parsed.map_err(|mut refused| {
-        refused.notes = library.problems.iter().map(FileProblem::to_string).collect();
-        refused
-    })?;
-    if before.is_some_and(|before| !before.force && *before.state.config == config && library.is_same(&before.library))
-    {
-        return Ok(Outcome::Same(library));
-    }
-    let refused = |refusals: Vec<Refusal>| Diagnostics::new(source.clone(), diagnostics(refusals));
-    let count = before.map_or(config.workers, |before| before.workers);
-    let old_state = before.map(|before| &*before.state);
-    let state = Arc::new(State::build(config, &library, old_state, telemetry).map_err(refused)?);
-    let parts = (0..count).map(|worker| state.parts(worker)).collect::<Result<Vec<_>, _>>().map_err(refused)?;
-    Ok(Outcome::Changed(Prepared { state, library: Arc::new(library), parts }))
-}
-
-/// What runs when a new configuration is prepared.
-struct Before {
-    library: Arc<Library>,
-    state: Arc<State>,
-    workers: usize,
-    /// Prepare also when nothing has changed.
-    force: bool,
-}
-
-fn known(library: &Library) -> KnownPlugins {
-    library.iter().map(|plugin| (plugin.name.to_string(), plugin.kinds())).collect()
-}
-
-fn diagnostics(refusals: Vec<Refusal>) -> Vec<Diagnostic> {
-    let diagnostic =
-        |refusal: Refusal| Diagnostic { place: refusal.place, message: refusal.message, help: refusal.help };
-    refusals.into_iter().map(diagnostic).collect()
-}
-
 impl Control {
     /// Binds everything and starts the workers; nothing is bound when anything is wrong. Call on a
     /// tokio runtime, which then carries health checks and the admin address.
@@ -138,9 +55,7 @@ impl Control {
             move || prepare(&origin, &engine, None, &telemetry)
         })
         .await??;
-        let Outcome::Changed(prepared) = prepared else {
-            return Err(std::io::Error::other("nothing to run").into());
-        };
+        let Found::New(prepared) = prepared else { return Err(std::io::Error::other("nothing to run").into()) };
         let config = Arc::clone(&prepared.state.config);
         let access = access_log(&config, &telemetry)?;
         let admin_socket = config.admin.map(bind_admin).transpose()?;
@@ -157,9 +72,8 @@ impl Control {
         let (library, state) = (prepared.library, prepared.state);
         let mut control =
             Self { origin, engine, library, state, workers, telemetry, access, admin, health: Vec::new() };
-        control.tell_problems(&[]);
         control.install(parts).await;
-        control.after_change();
+        control.after_change(&[]);
         tracing::info!(workers = control.workers.len(), "ready");
         Ok(control)
     }
@@ -199,22 +113,37 @@ impl Control {
         let work = move || prepare(&origin, &engine, Some(&before), &telemetry);
         let prepared = blocking(work).await.map_err(|error| self.problem(error.to_string()))??;
         let prepared = match prepared {
-            Outcome::Changed(prepared) => prepared,
-            Outcome::Same(library) => {
-                let before = std::mem::replace(&mut self.library, Arc::new(library));
-                self.tell_problems(&before.problems);
-                self.show();
+            Found::New(prepared) => prepared,
+            Found::Unchanged(library) => {
+                if library.problems != self.library.problems {
+                    let before = std::mem::replace(&mut self.library, library);
+                    self.tell(&before.problems);
+                }
                 return Ok(false);
             }
         };
+        self.warn_of_restart(&prepared.state.config);
         let mut parts = prepared.parts;
         bind_new(&prepared.state, Some(&self.state), &mut parts).map_err(|error| self.problem(error.to_string()))?;
         let before = std::mem::replace(&mut self.library, prepared.library);
-        self.tell_problems(&before.problems);
         self.state = prepared.state;
         self.install(parts).await;
-        self.after_change();
+        self.after_change(&before.problems);
         Ok(true)
+    }
+
+    /// What is read once, when the process starts.
+    fn warn_of_restart(&self, new: &Config) {
+        let old = &self.state.config;
+        let changed = [
+            ("workers", new.workers != old.workers),
+            ("admin", new.admin != old.admin),
+            ("log", new.log != old.log),
+            ("cache", new.cache != old.cache),
+        ];
+        for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
+            tracing::warn!(key, "this change takes effect when the proxy is restarted");
+        }
     }
 
     fn problem(&self, message: String) -> Diagnostics {
@@ -239,19 +168,16 @@ impl Control {
         }
     }
 
-    /// Says of each file that is no plugin why, once.
-    fn tell_problems(&self, known: &[FileProblem]) {
+    fn after_change(&mut self, known: &[FileProblem]) {
+        self.health = self.state.upstreams.iter().map(health::start).collect();
+        self.tell(known);
+    }
+
+    /// Shows what there is now on the admin pages, and what is new of it in the log.
+    fn tell(&self, known: &[FileProblem]) {
         for problem in self.library.problems.iter().filter(|problem| !known.contains(problem)) {
             tracing::error!(file = %problem.path.display(), "not loaded as a plugin: {}", problem.reason);
         }
-    }
-
-    fn after_change(&mut self) {
-        self.health = self.state.upstreams.iter().map(health::start).collect();
-        self.show();
-    }
-
-    fn show(&self) {
         self.admin.show(admin::Snapshot {
             version: self.state.version,
             upstreams: self.state.upstreams.clone(),
@@ -343,70 +269,6 @@ fn access_log(config: &Config, telemetry: &Telemetry) -> std::io::Result<Option<
         AccessLog::start(config.log.format, Box::new(std::io::stdout()), dropped)
     };
     config.log.access.then(start).transpose()
-}
-
-fn bind_admin(address: std::net::SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let socket = std::net::TcpListener::bind(address).map_err(|error| {
-        std::io::Error::new(error.kind(), format!("the admin address {address} cannot be used: {error}"))
-    })?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-/// Sockets for the listeners that `before` has not got, handed out to the workers' parts.
-fn bind_new(state: &State, before: Option<&State>, parts: &mut [Parts]) -> std::io::Result<()> {
-    let mut bound: Vec<(usize, Vec<SocketKind>)> = Vec::new();
-    for listener in state.listeners() {
-        if before.is_some_and(|before| before.listener(listener.slot).is_some()) {
-            continue;
-        }
-        let address = listener.config.address;
-        let sockets = listener::bind(address, listener.is_udp(), parts.len(), true)
-            .map_err(|error| std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-        if let Some(socket) = sockets.first() {
-            let address = listener::local_address(socket)?;
-            listener.shared.set_bound(address);
-            tracing::info!(listener = listener.slot, %address, "listening");
-        }
-        bound.push((listener.slot, sockets));
-    }
-    for (slot, sockets) in bound {
-        for (kind, parts) in sockets.into_iter().zip(parts.iter_mut()) {
-            parts.sockets.push(Socket { slot, kind });
-        }
-    }
-    Ok(())
-}
-
-impl WorkerThread {
-    /// Room for nested balancers, each with a Wasm stack of its own.
-    const STACK_BYTES: usize = 8 << 20;
-
-    fn start(index: usize, access: Option<&AccessLog>, telemetry: &Arc<Telemetry>) -> std::io::Result<Self> {
-        let (commands, inbox) = mpsc::unbounded_channel();
-        let access = access.map(AccessLog::logger);
-        let telemetry = Arc::clone(telemetry);
-        let run = move || match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(LocalOptions::default())
-        {
-            Ok(runtime) => runtime.block_on(Worker::new(index, access, telemetry).run(inbox)),
-            Err(error) => tracing::error!(index, %error, "a worker did not start"),
-        };
-        let name = format!("worker-{index}");
-        let thread = std::thread::Builder::new().name(name).stack_size(Self::STACK_BYTES).spawn(run)?;
-        Ok(Self { commands, thread: Some(thread) })
-    }
-}
-
-/// Checks a file without running it: plugins are compiled and started once. Answers the files of the
-/// plugins folder that are no plugins, which nothing in the configuration needs.
-pub fn check(path: &Path, engine: &Engine) -> Result<Vec<FileProblem>, Diagnostics> {
-    let outcome = prepare(&Origin::File(path.to_owned()), engine, None, &Telemetry::default())?;
-    Ok(match outcome {
-        Outcome::Changed(prepared) => prepared.library.problems.clone(),
-        Outcome::Same(library) => library.problems,
-    })
 }
 
 /// What the file says of the log, as far as it can be read: the log is there before the file is

@@ -256,7 +256,7 @@ impl Job<'_> {
             keep_head,
             deadline: record.began() + self.route.timeout,
         };
-        let (mut exchange, sent) = forward.send(exchange, body).await;
+        let (mut exchange, sent) = forward.send(exchange, record.request_body(body)).await;
         record.plugin_time = exchange.plugin_time;
         let Sent { mut response, picked, lease } = sent?;
 

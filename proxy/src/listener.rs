@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use socket2::{Domain, Type};
@@ -14,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::http::Accepted;
 use crate::plugin::{Client, Protocol};
 use crate::state::{Listener, Running};
-use crate::worker::{Connections, Worker};
+use crate::worker::{Connections, View, Worker};
 use crate::{http, tcp, tls, udp};
 
 /// One worker's socket of a listener.
@@ -109,22 +110,33 @@ async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: TcpListener) -> i
         pause = Duration::ZERO;
         let Some(listener) = worker.view().and_then(|view| view.state.listener(slot).cloned()) else { return Ok(()) };
         let Ok(permit) = Arc::clone(&listener.shared.permits).acquire_owned().await else { return Ok(()) };
-        tokio::task::spawn_local(connection(Rc::clone(worker), listener, stream, peer, permit));
+        // Both of one state, whatever was installed while there was no permit: an upstream's index
+        // means nothing in another one.
+        let Some(view) = worker.view() else { return Ok(()) };
+        let Some(listener) = view.state.listener(slot).cloned() else { return Ok(()) };
+        tokio::task::spawn_local(connection(Rc::clone(worker), view, listener, stream, peer, permit));
     }
 }
 
 /// The life of a connection. TLS is done here, in the connection's own task.
 async fn connection(
     worker: Rc<Worker>,
+    view: Rc<View>,
     listener: Arc<Listener>,
     stream: TcpStream,
     peer: SocketAddr,
     permit: OwnedSemaphorePermit,
 ) {
     let registration = Connections::register(&worker, listener.slot);
+    let open = listener.shared.metrics.open();
     let _ = stream.set_nodelay(true);
+    if let Running::Tcp(config) = &listener.service {
+        tcp::serve(view, config, stream, peer, &registration).await;
+        return;
+    }
+    // Each request takes the view of its own moment.
+    drop(view);
     match &listener.service {
-        Running::Tcp(config) => tcp::serve(&worker, config, stream, peer, &registration).await,
         Running::Http(running) => match &running.tls {
             None => {
                 let client = Client::new(peer, Protocol::Http1, false, None);
@@ -137,9 +149,12 @@ async fn connection(
                     let http2 = Some(tls::speaks_http2(&stream));
                     http::serve(&worker, &listener, Accepted { stream, client, http2, permit }, &registration).await;
                 }
-                Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                Err(error) => {
+                    open.metrics().tls_failures.fetch_add(1, Relaxed);
+                    tracing::debug!(%peer, %error, "TLS handshake failed");
+                }
             },
         },
-        Running::Udp(_) => {}
+        Running::Tcp(_) | Running::Udp(_) => {}
     }
 }

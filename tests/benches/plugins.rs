@@ -67,7 +67,7 @@ fn filter(criterion: &mut Criterion) {
         bencher.iter_batched(
             || exchange(client),
             |exchange| filter.on_request(exchange),
-            BatchSize::SmallInput,
+            BatchSize::NumIterations(32),
         );
     });
     group.bench_function("x-forwarded-for over a client's own", |bencher| {
@@ -81,7 +81,7 @@ fn filter(criterion: &mut Criterion) {
                 exchange
             },
             |exchange| filter.on_request(exchange),
-            BatchSize::SmallInput,
+            BatchSize::NumIterations(32),
         );
     });
     assert_eq!(usage.shared.totals.failures(), 0);

@@ -53,6 +53,7 @@ pub struct Files {
 impl Files {
     /// Quiet for this long: whoever writes has probably finished.
     const SETTLE: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(1);
 
     pub fn new(paths: &[PathBuf]) -> Self {
         let (sender, changes) = mpsc::unbounded_channel();
@@ -92,7 +93,11 @@ impl Files {
         if self.changes.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
-        while let Ok(Some(())) = tokio::time::timeout(Self::SETTLE, self.changes.recv()).await {}
+        // A folder where something is always written (a log beside the configuration) settles never.
+        let until = tokio::time::Instant::now() + Self::LONGEST;
+        while tokio::time::Instant::now() < until
+            && let Ok(Some(())) = tokio::time::timeout(Self::SETTLE, self.changes.recv()).await
+        {}
     }
 }
 

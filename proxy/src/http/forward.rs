@@ -9,12 +9,11 @@ use std::time::Instant;
 use http::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version};
-use http_body_util::Either;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout_at;
 
 use super::Connection;
-use crate::body::{RequestBody, no_body};
+use crate::body::RequestBody;
 use crate::error::Fault;
 use crate::plugin::{Choice, Exchange, Protocol};
 use crate::upstream::{Lease, Local, Picked, Return, SendFailure, orca};
@@ -47,8 +46,11 @@ struct Failed {
 
 impl Forward<'_> {
     /// The exchange comes back in any case.
-    pub async fn send(&self, mut exchange: Box<Exchange>, body: Incoming) -> (Box<Exchange>, Result<Sent, Fault>) {
-        let mut body = if body.is_end_stream() { no_body() } else { Either::Left(body) };
+    pub async fn send(
+        &self,
+        mut exchange: Box<Exchange>,
+        mut body: RequestBody,
+    ) -> (Box<Exchange>, Result<Sent, Fault>) {
         let mut choice = Choice::default();
         let mut last = None;
         loop {
@@ -110,11 +112,10 @@ impl Forward<'_> {
         lease: Lease,
         body: RequestBody,
     ) -> Result<(Response<Incoming>, Return), Failed> {
-        let bodyless = matches!(body, Either::Right(_));
         let Some(parts) = exchange.request.take() else {
             return Err(Failed { fault: Fault::BadRequest("no request"), body: None, stale: false });
         };
-        let repeatable = bodyless && is_idempotent(&parts.method) && self.upgrade.is_none();
+        let repeatable = body.is_none() && is_idempotent(&parts.method) && self.upgrade.is_none();
         // Headers are copied only for whoever may need them again.
         let copy = (repeatable || self.keep_head).then(|| parts.clone());
         let request = self.outgoing(parts, body, lease.is_http2());
@@ -131,7 +132,7 @@ impl Forward<'_> {
                 Err(Failed { fault: Fault::BrokenBody, body: None, stale: false })
             }
             Err(SendFailure { error, unsent: None, reused }) => {
-                let body = repeatable.then(no_body);
+                let body = repeatable.then(RequestBody::default);
                 Err(Failed { fault: Fault::BrokenOff(error), body, stale: reused })
             }
         }

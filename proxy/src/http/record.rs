@@ -8,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use super::Connection;
-use crate::body::Ending;
+use crate::body::{Ending, Received, RequestBody};
 use crate::endpoint::{Active, Endpoint};
 use crate::plugin::Protocol;
 use crate::telemetry::{Entry, Subject};
@@ -31,6 +31,7 @@ pub struct Record {
     pub endpoint: Option<Arc<Endpoint>>,
     pub active: Option<Active>,
     pub lease: Option<(Rc<Pool>, Return)>,
+    received: Option<Received>,
     sent: u64,
     complete: bool,
 }
@@ -55,9 +56,20 @@ impl Record {
             endpoint: None,
             active: None,
             lease: None,
+            received: None,
             sent: 0,
             complete: false,
         })
+    }
+
+    /// The body on its way to an endpoint; its bytes are counted.
+    pub fn request_body(&mut self, incoming: Incoming) -> RequestBody {
+        if incoming.is_end_stream() {
+            return RequestBody::default();
+        }
+        let received = Received::default();
+        self.received = Some(Rc::clone(&received));
+        RequestBody::stream(incoming, received)
     }
 
     pub fn began(&self) -> Instant {
@@ -68,7 +80,8 @@ impl Record {
         let worker = &self.connection.worker;
         let status = self.status.as_u16();
         let metrics = self.upstream.as_ref().map_or(&worker.telemetry.local, |upstream| &upstream.metrics);
-        metrics.record(worker.index, status, took, 0, self.sent);
+        let received = self.received.as_ref().map_or(0, |received| received.get());
+        metrics.record(worker.index, status, took, received, self.sent);
         let (Some(access), Some((method, uri, host))) = (&worker.access, self.target.take()) else { return };
         let client = &self.connection.client;
         let broken = (!self.complete).then_some(Cow::Borrowed("the body did not reach its end"));
@@ -81,7 +94,7 @@ impl Record {
             endpoint: self.endpoint.take(),
             plugin_time: self.plugin_time,
             total_time: took,
-            received: 0,
+            received,
             sent: self.sent,
             error: self.reason.take().map(Cow::Owned).or(broken),
         });

@@ -68,7 +68,7 @@ impl Balancer {
         let begin = Instant::now();
         // A wrapped balancer adds its time too, which is part of this one's.
         let (before, replies) = (exchange.plugin_time, exchange.reply.len());
-        let (mut exchange, result) = self.call(exchange, choice, set);
+        let (mut exchange, result) = self.call(begin, exchange, choice, set);
         let took = begin.elapsed();
         exchange.plugin_time = before + took;
         let decision = match result {
@@ -89,6 +89,7 @@ impl Balancer {
     /// None: there is no instance to call.
     fn call(
         &mut self,
+        begin: Instant,
         exchange: Box<Exchange>,
         choice: &mut Choice,
         set: &Arc<EndpointSet>,
@@ -97,6 +98,7 @@ impl Balancer {
             return (exchange, None);
         }
         let BalancerState::Ready(instance) = &mut self.state else { return (exchange, None) };
+        instance.store.data_mut().set_clock(begin);
         let (exchange, result) = call_pick(instance, exchange, choice, set);
         match &result {
             Ok(_) => self.usage.shared.health.succeeded(),

@@ -76,7 +76,9 @@ impl Filter {
         let begin = Instant::now();
         let (context, upstream) = (context(&exchange), exchange.upstream);
         instance.arm();
-        instance.store.data_mut().give_exchange(exchange, phase);
+        let host = instance.store.data_mut();
+        host.give_exchange(exchange, phase);
+        host.set_clock(begin);
         let result = call(&instance.guest, &mut instance.store, context);
         let mut exchange = instance.store.data_mut().take_exchange();
         let took = begin.elapsed();

@@ -9,7 +9,7 @@ mod small;
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
 use wasmtime::ResourceLimiter;
@@ -19,6 +19,7 @@ use super::bindings::jackfield::plugin::edits::EditError;
 use super::choice::Choice;
 use super::exchange::{Client, Exchange, Protocol};
 use super::usage::Usage;
+use crate::clock;
 use crate::endpoint::EndpointSet;
 
 /// The data of an instance's store.
@@ -27,6 +28,9 @@ pub struct Host {
     exchange: Option<Box<Exchange>>,
     phase: Phase,
     pub(super) deadline: Deadline,
+    /// When the call began: the clock that the plugin sees stands still while it decides.
+    began: Instant,
+    unix_ms: Option<u64>,
     /// The set that the instance was last updated with.
     pub(super) set: Option<Arc<EndpointSet>>,
     pub(super) choice: Choice,
@@ -78,6 +82,8 @@ impl Host {
             exchange: None,
             phase: Phase::Prepare,
             deadline: Deadline::default(),
+            began: Instant::now(),
+            unix_ms: None,
             set: None,
             choice: Choice::default(),
             delegate: None,
@@ -95,6 +101,19 @@ impl Host {
     pub(super) fn give_exchange(&mut self, exchange: Box<Exchange>, phase: Phase) {
         self.exchange = Some(exchange);
         self.phase = phase;
+    }
+
+    pub(super) fn set_clock(&mut self, now: Instant) {
+        self.began = now;
+        self.unix_ms = None;
+    }
+
+    fn now(&self) -> Duration {
+        clock::since_start(self.began)
+    }
+
+    fn now_ms(&self) -> u32 {
+        clock::millis32_of(self.now())
     }
 
     /// Ends a call. The exchange is there whenever a call began with one; without one (which would
@@ -193,11 +212,32 @@ impl ResourceLimiter for MemoryLimit {
 /// A header that a plugin may set: well-formed, and neither framing nor connection (RFC 9110,
 /// section 7.6.1), which belong to the proxy.
 fn header_name(name: &str) -> Result<HeaderName, EditError> {
+    if let Some(known) = well_known(name) {
+        return Ok(known.clone());
+    }
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EditError::Malformed)?;
     if crate::http::headers::belongs_to_the_proxy(&name) || name == http::header::HOST {
         return Err(EditError::Forbidden);
     }
     Ok(name)
+}
+
+/// What `http` has no constant for and filters set on every request: a name that is parsed is a
+/// name that is allocated.
+fn well_known(name: &str) -> Option<&'static HeaderName> {
+    static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+    static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    match name {
+        "x-forwarded-for" => Some(&FOR),
+        "x-forwarded-proto" => Some(&PROTO),
+        "x-forwarded-host" => Some(&HOST),
+        "x-real-ip" => Some(&REAL_IP),
+        "x-request-id" => Some(&REQUEST_ID),
+        _ => None,
+    }
 }
 
 fn header_value(value: impl Into<bytes::Bytes>) -> Result<HeaderValue, EditError> {

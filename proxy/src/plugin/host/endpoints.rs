@@ -18,7 +18,7 @@ impl Host {
 
     fn load(&self, index: u32) -> (u32, u32) {
         let expiry = self.set.as_ref().map(|set| set.report_expiry);
-        self.stats(index).zip(expiry).map_or((NONE, NONE), |(stats, expiry)| stats.load(expiry))
+        self.stats(index).zip(expiry).map_or((NONE, NONE), |(stats, expiry)| stats.load_at(expiry, self.now_ms()))
     }
 
     fn stats_column(set: &EndpointSet, of: impl Fn(&Stats) -> u32) -> Vec<u32> {
@@ -37,7 +37,8 @@ impl endpoints::Host for Host {
     }
 
     fn latency(&mut self, endpoint: u32) -> u32 {
-        self.measure(endpoint, Stats::latency_us)
+        let now = self.now_ms();
+        self.measure(endpoint, |stats| stats.latency_us_at(now))
     }
 
     fn error_rate(&mut self, endpoint: u32) -> u32 {
@@ -66,14 +67,15 @@ impl endpoints::Host for Host {
 
     fn column(&mut self, of: endpoints::Measure) -> Vec<u32> {
         use endpoints::Measure;
+        let now = self.now_ms();
         let Some(set) = &self.set else { return Vec::new() };
         match of {
             Measure::Active => Self::stats_column(set, Stats::active),
             Measure::Weight => set.endpoints.iter().map(|endpoint| endpoint.config.weight).collect(),
-            Measure::Latency => Self::stats_column(set, Stats::latency_us),
+            Measure::Latency => Self::stats_column(set, |stats| stats.latency_us_at(now)),
             Measure::ErrorRate => Self::stats_column(set, Stats::error_rate),
-            Measure::Cpu => Self::stats_column(set, |stats| stats.load(set.report_expiry).0),
-            Measure::Memory => Self::stats_column(set, |stats| stats.load(set.report_expiry).1),
+            Measure::Cpu => Self::stats_column(set, |stats| stats.load_at(set.report_expiry, now).0),
+            Measure::Memory => Self::stats_column(set, |stats| stats.load_at(set.report_expiry, now).1),
             Measure::Eligible => {
                 (0..set.len() as u32).map(|index| u32::from(self.choice.is_eligible(set, index))).collect()
             }

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::{Host, random64};
-use crate::clock as host_clock;
 use crate::plugin::bindings::jackfield::plugin::{clock, counters, log, random};
 use crate::plugin::instance::readable;
 
@@ -17,11 +16,13 @@ impl counters::Host for Host {
 
 impl clock::Host for Host {
     fn now(&mut self) -> u64 {
-        host_clock::elapsed().as_nanos() as u64
+        Host::now(self).as_nanos() as u64
     }
 
     fn unix_time(&mut self) -> u64 {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+        *self.unix_ms.get_or_insert_with(|| {
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+        })
     }
 }
 
