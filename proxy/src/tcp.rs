@@ -9,7 +9,7 @@ mod pipe;
 mod pump;
 mod sni;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
