@@ -1,1 +1,25 @@
-fn main(){}
+//! Builds the default plugins (every folder of `plugins/`) and embeds them as components.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    for watched in ["plugins", "plugin-sdk/src", "plugin-sdk/Cargo.toml", "wit", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+    }
+    let packages = jackfield_plugin_build::packages(&root.join("plugins"), "plugin-");
+    let components = jackfield_plugin_build::components(&root, &packages);
+    let mut table =
+        String::from("/// Name and component of each default plugin.\nstatic EMBEDDED: &[(&str, &[u8])] = &[\n");
+    for (package, component) in packages.iter().zip(components) {
+        let file = out.join(format!("{}.wasm", package.plugin));
+        fs::write(&file, component).expect("the build folder can be written");
+        let file = file.to_str().expect("the build folder's path is text");
+        writeln!(table, "    ({:?}, include_bytes!({file:?})),", package.plugin).expect("a string takes all");
+    }
+    table.push_str("];\n");
+    fs::write(out.join("embedded.rs"), table).expect("the build folder can be written");
+}

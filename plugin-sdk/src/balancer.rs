@@ -1,10 +1,9 @@
 //! The balancer kind: the trait that a plugin implements and the line that exports it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
-pub use crate::bindings::balancer::exports::jackfield::plugin::balancing::{
-    EndpointSet, EndpointState, PickContext,
-};
+pub use crate::bindings::balancer::exports::jackfield::plugin::balancing::{EndpointSet, EndpointState, PickContext};
 use crate::{NONE, counters, endpoints};
 
 /// A plugin that chooses endpoints, for HTTP, TCP and UDP alike. Export it with [`balancer!`](crate::balancer!).
@@ -42,9 +41,10 @@ impl EndpointSet {
             .collect()
     }
 
-    /// The weight at a position; 1 beyond the end.
+    /// The weight at a position, as the contract bounds it (1 to 65,535) whatever the column says.
     pub fn weight(&self, position: u32) -> u32 {
-        self.weights.get(position as usize).copied().unwrap_or(1)
+        let weight = self.weights.get(position as usize).copied();
+        weight.unwrap_or(1).clamp(1, 65_535)
     }
 }
 
@@ -53,6 +53,13 @@ impl PickContext {
     /// who are eligible are healthy ones, and if there are as many, they are the same.
     pub fn all_of(&self, healthy: &[u32]) -> bool {
         self.eligible as usize == healthy.len()
+    }
+
+    /// The positions of the eligible endpoints: `healthy` (all of them, as of the last update) or
+    /// what the host says is left.
+    #[inline]
+    pub fn eligible_among<'a>(&self, healthy: &'a [u32]) -> Cow<'a, [u32]> {
+        if self.all_of(healthy) { Cow::Borrowed(healthy) } else { Cow::Owned(self.eligible_positions()) }
     }
 
     /// The positions of the eligible endpoints, asked of the host.
@@ -71,9 +78,7 @@ impl PickContext {
 /// The shared counter for a narrowed choice: one of 1 to 15 by the set of endpoints, while 0 counts
 /// the whole set. Were it one for all, two sets that take turns would each see every second number.
 pub(crate) fn counter_of(set: &[u32]) -> u32 {
-    let print = set.iter().fold(0u64, |print, &position| {
-        crate::hash::mix(print ^ u64::from(position))
-    });
+    let print = set.iter().fold(0u64, |print, &position| crate::hash::mix(print ^ u64::from(position)));
     1 + (print % (u64::from(counters::SLOTS) - 1)) as u32
 }
 
@@ -134,9 +139,7 @@ macro_rules! balancer {
                 struct Component;
 
                 impl balancing::Guest for Component {
-                    fn configure(
-                        settings: ::std::string::String,
-                    ) -> ::std::result::Result<(), ::std::string::String> {
+                    fn configure(settings: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
                         INSTANCE.with(|instance| instance.configure(&settings))
                     }
 

@@ -11,9 +11,7 @@ pub const fn mix(mut value: u64) -> u64 {
 
 /// Bytes (a salt from the settings), by FNV-1a and [`mix`].
 pub fn bytes(bytes: &[u8]) -> u64 {
-    mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    }))
+    mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
 }
 
 /// Maps 32 evenly spread bits to a number below `bound`, with a multiplication (Lemire, 2019).

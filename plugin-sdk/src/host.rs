@@ -4,7 +4,7 @@
 pub mod endpoints {
     use crate::{NONE, raw};
 
-    /// One measure of all endpoints, see [`column`].
+    /// One measure of all endpoints, see [`column()`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Measure {
         Active,
@@ -62,6 +62,12 @@ pub mod endpoints {
     #[inline]
     pub fn tried(endpoint: u32) -> bool {
         raw::endpoints::tried(endpoint)
+    }
+
+    /// Among the candidates and not tried yet: may be picked on purpose, whatever its state.
+    #[inline]
+    pub fn candidate(endpoint: u32) -> bool {
+        raw::endpoints::candidate(endpoint)
     }
 
     /// One measure of all endpoints: one call and one copy, cheaper than asking for each from about

@@ -4,9 +4,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::Address;
-pub use crate::bindings::http_filter::exports::jackfield::plugin::filtering::{
-    FilterContext, Phases,
-};
+pub use crate::bindings::http_filter::exports::jackfield::plugin::filtering::{FilterContext, Phases};
 
 /// A plugin that changes, answers or redirects HTTP requests and responses. Export it with
 /// [`http_filter!`](crate::http_filter!).
@@ -49,10 +47,7 @@ impl From<IpAddr> for Address {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
             IpAddr::V6(ip) => ip.to_bits(),
         };
-        Self {
-            high: (bits >> 64) as u64,
-            low: bits as u64,
-        }
+        Self { high: (bits >> 64) as u64, low: bits as u64 }
     }
 }
 

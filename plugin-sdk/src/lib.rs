@@ -1,5 +1,4 @@
-//! Write [Jackfield](https://github.com/jackfield-proxy/jackfield) plugins in Rust: a type, a trait
-//! and one macro line for each kind.
+//! Write Jackfield plugins in Rust: a type, a trait and one macro line for each kind.
 //!
 //! The shortest balancer:
 //!
@@ -62,6 +61,7 @@ mod host;
 mod raw;
 
 pub mod hash;
+mod least;
 mod lottery;
 pub mod settings;
 
@@ -69,10 +69,9 @@ pub mod settings;
 pub mod mock;
 
 pub use balancer::{Balancer, BalancerInstance, EndpointSet, EndpointState, PickContext};
-pub use host::{
-    clock, counters, delegate, endpoints, log, random, reply, request, request_edit, response,
-};
+pub use host::{clock, counters, delegate, endpoints, log, random, reply, request, request_edit, response};
 pub use http_filter::{FilterContext, FilterInstance, HttpFilter, Phases};
+pub use least::least;
 pub use lottery::Lottery;
 
 pub use bindings::balancer::jackfield::plugin::edits::EditError;

@@ -49,29 +49,18 @@ impl Lottery {
         let first = self.slot(halved(random >> 32, total)?);
         let (start, end) = self.tickets(first);
         let second = halved(random, total - (end - start)).and_then(|point| {
-            let skipped = if point < start {
-                point
-            } else {
-                point + (end - start)
-            };
+            let skipped = if point < start { point } else { point + (end - start) };
             self.entries.get(self.slot(skipped)).copied()
         });
         Some((*self.entries.get(first)?, second))
     }
 
     fn total(&self) -> u64 {
-        self.ends
-            .last()
-            .copied()
-            .unwrap_or(self.entries.len() as u64)
+        self.ends.last().copied().unwrap_or(self.entries.len() as u64)
     }
 
     fn slot(&self, point: u64) -> usize {
-        if self.ends.is_empty() {
-            point as usize
-        } else {
-            self.ends.partition_point(|&end| end <= point)
-        }
+        if self.ends.is_empty() { point as usize } else { self.ends.partition_point(|&end| end <= point) }
     }
 
     fn tickets(&self, slot: usize) -> (u64, u64) {
@@ -108,11 +97,7 @@ mod tests {
 
     #[test]
     fn draws_in_proportion_to_the_weights() {
-        for weights in [
-            vec![1, 1, 1],
-            vec![5, 1, 0, 3],
-            vec![1 << 40, 3 << 40, 1 << 41],
-        ] {
+        for weights in [vec![1, 1, 1], vec![5, 1, 0, 3], vec![1 << 40, 3 << 40, 1 << 41]] {
             let lottery = Lottery::new((0..).zip(weights.clone()));
             let mut random = Random::new(1);
             let mut drawn = vec![0u64; weights.len()];

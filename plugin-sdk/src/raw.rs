@@ -2,9 +2,7 @@
 
 #[cfg(target_arch = "wasm32")]
 pub use crate::bindings::{
-    balancer::jackfield::plugin::{
-        clock, counters, delegate, endpoints, log, random, reply, request,
-    },
+    balancer::jackfield::plugin::{clock, counters, delegate, endpoints, log, random, reply, request},
     http_filter::jackfield::plugin::{request_edit, response},
 };
 

@@ -16,11 +16,7 @@ use serde::de::DeserializeOwned;
 /// assert_eq!(error.unwrap(), r#"unknown setting "tabel-size"; did you mean "table-size"?"#);
 /// ```
 pub fn parse<T: DeserializeOwned>(settings: &str) -> Result<T, String> {
-    let settings = if settings.trim().is_empty() {
-        "{}"
-    } else {
-        settings
-    };
+    let settings = if settings.trim().is_empty() { "{}" } else { settings };
     serde_json::from_str(settings).map_err(|error| explain(&error.to_string()))
 }
 
@@ -36,33 +32,27 @@ pub fn none(settings: &str) -> Result<(), String> {
 /// Serde's message in the words of the configuration, without the position: that of a line of JSON
 /// that the operator never wrote.
 fn explain(message: &str) -> String {
-    let message = message
-        .rsplit_once(" at line ")
-        .map_or(message, |(text, _)| text);
+    let message = message.rsplit_once(" at line ").map_or(message, |(text, _)| text);
     let mut quoted = message.split('`');
     match (quoted.next(), quoted.next()) {
-        (Some("unknown field "), Some(name)) => {
+        (Some(what @ ("unknown field " | "unknown variant ")), Some(name)) => {
             let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
-            unknown(name, &known)
+            let what = if what == "unknown field " { "setting" } else { "value" };
+            unknown(what, name, &known)
         }
         (Some("missing field "), Some(name)) => format!("the setting \"{name}\" is missing"),
         _ => message.replace('`', "\""),
     }
 }
 
-fn unknown(name: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .min_by_key(|key| strsim::damerau_levenshtein(name, key));
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let nearest = known.iter().min_by_key(|key| strsim::osa_distance(name, key));
     match nearest {
-        None => format!("unknown setting \"{name}\"; there are none"),
-        Some(key) if strsim::damerau_levenshtein(name, key) <= 2.max(name.len() / 3) => {
-            format!("unknown setting \"{name}\"; did you mean \"{key}\"?")
+        None => format!("unknown {what} \"{name}\"; there are none"),
+        Some(key) if strsim::osa_distance(name, key) <= 2.max(name.len() / 3) => {
+            format!("unknown {what} \"{name}\"; did you mean \"{key}\"?")
         }
-        Some(_) => format!(
-            "unknown setting \"{name}\"; there are \"{}\"",
-            known.join("\", \"")
-        ),
+        Some(_) => format!("unknown {what} \"{name}\"; there are \"{}\"", known.join("\", \"")),
     }
 }
 
@@ -86,19 +76,10 @@ mod tests {
 
     #[test]
     fn errors_say_what_would_be_right() {
-        check(
-            r#"{"table-size": 1, "hashkey": 2}"#,
-            r#"unknown setting "hashkey"; did you mean "hash-key"?"#,
-        );
-        check(
-            r#"{"colour": 2}"#,
-            r#"unknown setting "colour"; there are "table-size", "hash-key""#,
-        );
+        check(r#"{"table-size": 1, "hashkey": 2}"#, r#"unknown setting "hashkey"; did you mean "hash-key"?"#);
+        check(r#"{"colour": 2}"#, r#"unknown setting "colour"; there are "table-size", "hash-key""#);
         check("{}", r#"the setting "table-size" is missing"#);
-        check(
-            r#"{"table-size": "7"}"#,
-            r#"invalid type: string "7", expected u32"#,
-        );
+        check(r#"{"table-size": "7"}"#, r#"invalid type: string "7", expected u32"#);
     }
 
     #[test]

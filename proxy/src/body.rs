@@ -1,17 +1,55 @@
 //! Bodies that stream past. No boxes: a body is what came in, a few bytes of our own, or nothing.
 
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body_util::{Either, Empty, Full};
+use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-/// What goes to an endpoint.
-pub type RequestBody = Either<Incoming, Empty<Bytes>>;
+/// What goes to an endpoint: what comes from the client, or nothing.
+#[derive(Default)]
+pub struct RequestBody(Option<(Incoming, Received)>);
 
-pub fn no_body() -> RequestBody {
-    Either::Right(Empty::new())
+/// Bytes of a request's body that came from the client, so far.
+pub type Received = Rc<Cell<u64>>;
+
+impl RequestBody {
+    pub fn stream(incoming: Incoming, received: Received) -> Self {
+        Self(Some((incoming, received)))
+    }
+
+    /// A request without a body, which can be sent again.
+    pub fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some((incoming, received)) = &mut self.0 else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(incoming).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            received.update(|bytes| bytes + frame.data_ref().map_or(0, |data| data.len() as u64));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|(incoming, _)| incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
+    }
 }
 
 /// What goes to the client. `E` hears of the end: it is told how many bytes passed and whether
@@ -52,9 +90,14 @@ impl<E: Ending> Body for ResponseBody<E> {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = match &mut self.kind {
-            Kind::Own(body) => ready!(Pin::new(body).poll_frame(context)).map(|frame| frame.map_err(|never| match never {})),
+            Kind::Own(body) => {
+                ready!(Pin::new(body).poll_frame(context)).map(|frame| frame.map_err(|never| match never {}))
+            }
             Kind::Stream(body) => ready!(Pin::new(body).poll_frame(context)),
         };
         match &frame {
@@ -82,7 +125,8 @@ impl<E: Ending> Body for ResponseBody<E> {
 
 impl<E: Ending> Drop for ResponseBody<E> {
     fn drop(&mut self) {
-        let complete = self.is_end_stream();
+        // Our own bytes may be passed over on purpose: a response to HEAD has none.
+        let complete = matches!(self.kind, Kind::Own(_)) || self.is_end_stream();
         self.finish(complete);
     }
 }

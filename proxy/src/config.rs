@@ -2,6 +2,7 @@
 //! indices. `file` reads what was written; nothing else in the program sees the file's form.
 
 mod file;
+mod peek;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 pub use file::{Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, parse};
+pub use peek::{FirstLook, peek};
 
 /// Position of an upstream in [`Config::upstreams`].
 pub type UpstreamIndex = usize;
@@ -108,8 +110,9 @@ pub struct CertificatePair {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct TcpListener {
-    /// Without SNI routes: where every connection goes.
-    pub upstream: UpstreamIndex,
+    /// Where connections go that no SNI route takes; none: they are closed. Always there without
+    /// SNI routes.
+    pub upstream: Option<UpstreamIndex>,
     /// Server name (exact, or `*.suffix`) → upstream; empty when the listener does not peek.
     pub sni: Vec<(String, UpstreamIndex)>,
     pub idle_timeout: Duration,
@@ -204,10 +207,7 @@ pub enum Rewrite {
     /// The matched prefix is replaced by this one.
     Prefix(String),
     /// The part that the pattern matches is replaced; `$1` and `$name` stand for its groups.
-    Regex {
-        pattern: String,
-        replacement: String,
-    },
+    Regex { pattern: String, replacement: String },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -261,11 +261,7 @@ pub struct ClientTls {
 
 impl std::fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "ClientTls(server name {:?}, verify {})",
-            self.server_name, self.verify
-        )
+        write!(f, "ClientTls(server name {:?}, verify {})", self.server_name, self.verify)
     }
 }
 
@@ -351,10 +347,7 @@ pub struct PluginLimits {
 
 impl Default for PluginLimits {
     fn default() -> Self {
-        Self {
-            deadline: Duration::from_millis(50),
-            memory: 64 << 20,
-        }
+        Self { deadline: Duration::from_millis(50), memory: 64 << 20 }
     }
 }
 
@@ -368,18 +361,14 @@ pub struct Place {
 impl Config {
     /// The index of an upstream, for plugins that choose one by name.
     pub fn upstream(&self, name: &str) -> Option<UpstreamIndex> {
-        self.upstreams
-            .iter()
-            .position(|upstream| &*upstream.name == name)
+        self.upstreams.iter().position(|upstream| &*upstream.name == name)
     }
 }
 
 /// The host part of an endpoint's name, and its port.
 pub fn split_host_port(name: &str) -> Option<(&str, u16)> {
     let (host, port) = name.rsplit_once(':')?;
-    let host = host
-        .strip_prefix('[')
-        .map_or(Some(host), |rest| rest.strip_suffix(']'))?;
+    let host = host.strip_prefix('[').map_or(Some(host), |rest| rest.strip_suffix(']'))?;
     if host.is_empty() || (host.contains(':') && host.parse::<IpAddr>().is_err()) {
         return None;
     }

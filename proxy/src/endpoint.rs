@@ -218,9 +218,8 @@ impl PeakEwma {
     }
 
     fn get(&self) -> u32 {
-        self.read().map_or(0, |(value, then)| {
-            (value * Self::weight(clock::millis32().wrapping_sub(then))).max(1.0) as u32
-        })
+        self.read()
+            .map_or(0, |(value, then)| (value * Self::weight(clock::millis32().wrapping_sub(then))).max(1.0) as u32)
     }
 
     fn weight(elapsed_ms: u32) -> f32 {

@@ -1,1 +1,392 @@
+//! THE life of a request: [`handle`] tells it. What comes before it is the connection's
+//! ([`serve`]), what comes after the response's head is the body's, which streams past.
+
+mod forward;
 pub mod headers;
+mod receive;
+mod record;
+mod transport;
+mod upgrade;
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION};
+use http::{HeaderMap, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::body::ResponseBody;
+use crate::config::{Route, RouteAction, UpstreamIndex, UseIndex};
+use crate::error::Fault;
+use crate::plugin::{Client, Exchange, Filter, Outcome, Protocol};
+use crate::route::{Found, Target};
+use crate::state::{Http, Listener, Running};
+use crate::upstream::orca;
+use crate::worker::{LocalExecutor, Registration, View, Worker};
+use forward::{Forward, Sent};
+use record::Record;
+pub use transport::{Stream, Transport, Wire};
+
+type Body = ResponseBody<Box<Record>>;
+
+/// A client's connection.
+pub struct Connection {
+    worker: Rc<Worker>,
+    /// The listener when the connection began: kept when a reload takes the listener away.
+    listener: Arc<Listener>,
+    client: Arc<Client>,
+    wire: Arc<Wire>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What is known of a client's connection when HTTP begins on it.
+pub struct Accepted<T> {
+    pub stream: T,
+    pub client: Client,
+    /// What ALPN chose; none when the first bytes must tell.
+    pub http2: Option<bool>,
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// Serves a client's connection until it ends.
+pub async fn serve<T: Stream>(
+    worker: &Rc<Worker>,
+    listener: &Arc<Listener>,
+    accepted: Accepted<T>,
+    registration: &Registration,
+) {
+    let Running::Http(running) = &listener.service else { return };
+    let wire = Wire::new(running.config.header_timeout, running.config.idle_timeout);
+    let mut transport = Transport::new(accepted.stream, Arc::clone(&wire));
+    let http2 = if let Some(chosen) = accepted.http2 {
+        chosen
+    } else {
+        let detected = tokio::select! {
+            detected = transport.detect_http2() => detected,
+            () = registration.draining() => return,
+        };
+        let Ok(detected) = detected else {
+            std::future::poll_fn(|context| {
+                transport.refuse_slow(context);
+                Poll::Ready(())
+            })
+            .await;
+            return;
+        };
+        detected
+    };
+    let mut client = accepted.client;
+    client.protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
+    let connection = Rc::new(Connection {
+        worker: Rc::clone(worker),
+        listener: Arc::clone(listener),
+        client: Arc::new(client),
+        wire,
+        _permit: accepted.permit,
+    });
+    let result = if http2 {
+        serve_http2(&connection, running, transport, registration).await
+    } else {
+        serve_http1(&connection, running, transport, registration).await
+    };
+    if let Err(error) = result {
+        tracing::debug!(client = %connection.client.address, %error, "connection ended");
+    }
+}
+
+async fn serve_http1<T: Stream>(
+    connection: &Rc<Connection>,
+    running: &Http,
+    transport: Transport<T>,
+    registration: &Registration,
+) -> hyper::Result<()> {
+    let service = service_fn(|request| handle(Rc::clone(connection), request));
+    let mut builder = http1::Builder::new();
+    builder
+        .max_header_size(running.config.max_header_bytes)
+        .max_buf_size(running.config.max_header_bytes.max(64 << 10));
+    let mut driver = pin!(builder.serve_connection(transport, service).with_upgrades());
+    let mut asked = false;
+    std::future::poll_fn(|context| {
+        if !asked && registration.poll_draining(context) {
+            asked = true;
+            driver.as_mut().graceful_shutdown();
+        }
+        driver.as_mut().poll(context)
+    })
+    .await
+}
+
+async fn serve_http2<T: Stream>(
+    connection: &Rc<Connection>,
+    running: &Http,
+    transport: Transport<T>,
+    registration: &Registration,
+) -> hyper::Result<()> {
+    transport.mark_http2();
+    let service = service_fn(|request| handle(Rc::clone(connection), request));
+    let mut builder = http2::Builder::new(LocalExecutor);
+    builder
+        .max_header_list_size(u32::try_from(running.config.max_header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(256)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20);
+    let mut driver = pin!(builder.serve_connection(transport, service));
+    let mut asked = false;
+    std::future::poll_fn(|context| {
+        loop {
+            if !asked && (registration.poll_draining(context) || connection.wire.is_expired()) {
+                asked = true;
+                driver.as_mut().graceful_shutdown();
+            }
+            let result = driver.as_mut().poll(context);
+            if result.is_ready() || asked || !connection.wire.is_expired() {
+                return result;
+            }
+        }
+    })
+    .await
+}
+
+async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let mut record = Record::begin(&connection, &request);
+    Ok(match live(&connection, &mut record, request).await {
+        Ok((head, content)) => {
+            record.status = head.status;
+            Response::from_parts(head, content.into_body(record))
+        }
+        Err(fault) => {
+            record.status = fault.status();
+            record.reason = Some(fault.to_string());
+            plain_response(fault.status(), Content::Own(fault.body().into()), record)
+        }
+    })
+}
+
+/// THE life of a request, from its head to the head of its response.
+async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Request<Incoming>) -> Lived {
+    // A request ends on what it began with: later reloads do not touch it.
+    let view = connection.worker.view().ok_or(Fault::NotServing)?;
+    let listener = view.state.listener(connection.listener.slot).unwrap_or(&connection.listener);
+    let Running::Http(http) = &listener.service else { return Err(Fault::NotServing) };
+
+    let client_upgrade = upgrade::wanted(&mut request);
+    let (mut parts, body) = request.into_parts();
+    let upgrade_to = receive::receive(&mut parts)?;
+    let exchange = Exchange::new(Arc::clone(&connection.client), Some(parts));
+
+    let exchange = filter_request(&view, &http.config.filters, exchange, record)?;
+    let found = find_route(http, &exchange)?;
+    let route = &http.config.routes[found.index];
+    let exchange = filter_request(&view, &route.filters, exchange, record)?;
+
+    let (exchange, content) = match exchange.answer {
+        Some(_) => give_answer(exchange),
+        None => match &route.action {
+            RouteAction::Forward { upstream, .. } => {
+                let upstream = exchange.upstream.unwrap_or(*upstream);
+                let exchange = rewrite(http, found, exchange)?;
+                let job = Job { connection, view: &view, http, route, upstream, upgrade_to, client_upgrade };
+                job.forward(exchange, body, record).await?
+            }
+            RouteAction::Redirect { status, .. } => redirect(http, found, *status, exchange),
+            RouteAction::Respond { status, headers, body } => {
+                let headers = headers.iter().cloned().collect();
+                respond(exchange, *status, headers, Content::Own(body.clone().into()))
+            }
+        },
+    };
+
+    let exchange = filter_response(&view, &route.filters, exchange, record)?;
+    let exchange = filter_response(&view, &http.config.filters, exchange, record)?;
+    finish(exchange, content)
+}
+
+type Lived = Result<(http::response::Parts, Content), Fault>;
+
+/// What will be the body of the response.
+enum Content {
+    Own(bytes::Bytes),
+    Stream(Incoming),
+}
+
+impl Content {
+    fn into_body(self, record: Box<Record>) -> Body {
+        match self {
+            Self::Own(bytes) => ResponseBody::own(bytes, record),
+            Self::Stream(incoming) => ResponseBody::stream(incoming, record),
+        }
+    }
+}
+
+/// Forwarding, with all that it needs to know.
+struct Job<'a> {
+    connection: &'a Rc<Connection>,
+    view: &'a View,
+    http: &'a Http,
+    route: &'a Route,
+    upstream: UpstreamIndex,
+    upgrade_to: Option<HeaderValue>,
+    client_upgrade: Option<hyper::upgrade::OnUpgrade>,
+}
+
+impl Job<'_> {
+    async fn forward(
+        self,
+        exchange: Box<Exchange>,
+        body: Incoming,
+        record: &mut Record,
+    ) -> Result<(Box<Exchange>, Content), Fault> {
+        let local = self.view.upstreams.get(self.upstream).ok_or(Fault::NoRoute)?;
+        record.upstream = Some(Arc::clone(&local.upstream));
+        let mut filters = self.route.filters.iter().chain(&self.http.config.filters);
+        let wants_response =
+            |index: &UseIndex| self.view.filter(*index).is_some_and(|filter| filter.borrow().wants_response());
+        let keep_head = filters.any(wants_response);
+        let forward = Forward {
+            connection: self.connection,
+            local,
+            upgrade: self.upgrade_to.as_ref(),
+            keep_head,
+            deadline: record.began() + self.route.timeout,
+        };
+        let (mut exchange, sent) = forward.send(exchange, record.request_body(body)).await;
+        record.plugin_time = exchange.plugin_time;
+        let Sent { mut response, picked, lease } = sent?;
+
+        let headers = response.headers_mut();
+        let upgraded_to = headers::strip_hop_by_hop(headers);
+        if local.upstream.config.load.orca {
+            headers.remove(&orca::HEADER);
+        }
+        record.endpoint = Some(Arc::clone(picked.active.endpoint()));
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let client = self.client_upgrade.ok_or(Fault::BadRequest("the endpoint switched protocols unasked"))?;
+            upgrade::announce(response.headers_mut(), upgraded_to);
+            upgrade::tunnel(self.connection, client, hyper::upgrade::on(&mut response), picked.active);
+            let (head, _) = response.into_parts();
+            exchange.response = Some(head);
+            return Ok((exchange, Content::Own(bytes::Bytes::new())));
+        }
+        record.active = Some(picked.active);
+        record.lease = Some((picked.pool, lease));
+        let (head, incoming) = response.into_parts();
+        exchange.response = Some(head);
+        Ok((exchange, Content::Stream(incoming)))
+    }
+}
+
+fn filter_request(
+    view: &View,
+    uses: &[UseIndex],
+    mut exchange: Box<Exchange>,
+    record: &mut Record,
+) -> Result<Box<Exchange>, Fault> {
+    for filter in uses.iter().filter_map(|index| view.filter(*index)) {
+        let mut filter = filter.borrow_mut();
+        if exchange.answer.is_some() || !filter.wants_request() {
+            continue;
+        }
+        let (back, outcome) = filter.on_request(exchange);
+        exchange = back;
+        record.plugin_time = exchange.plugin_time;
+        check(&filter, outcome)?;
+    }
+    Ok(exchange)
+}
+
+/// In reverse: who saw the request first sees the response last.
+fn filter_response(
+    view: &View,
+    uses: &[UseIndex],
+    mut exchange: Box<Exchange>,
+    record: &mut Record,
+) -> Result<Box<Exchange>, Fault> {
+    for filter in uses.iter().rev().filter_map(|index| view.filter(*index)) {
+        let mut filter = filter.borrow_mut();
+        if !filter.wants_response() {
+            continue;
+        }
+        let (back, outcome) = filter.on_response(exchange);
+        exchange = back;
+        record.plugin_time = exchange.plugin_time;
+        check(&filter, outcome)?;
+    }
+    Ok(exchange)
+}
+
+fn check(filter: &Filter, outcome: Outcome) -> Result<(), Fault> {
+    match outcome {
+        Outcome::Continue => Ok(()),
+        Outcome::Failed => Err(Fault::Plugin(filter.usage().config.plugin.to_string())),
+    }
+}
+
+fn find_route(http: &Http, exchange: &Exchange) -> Result<Found, Fault> {
+    let parts = exchange.request.as_ref().ok_or(Fault::NoRoute)?;
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    http.router.find(host, parts).ok_or(Fault::NoRoute)
+}
+
+fn rewrite(http: &Http, found: Found, mut exchange: Box<Exchange>) -> Result<Box<Exchange>, Fault> {
+    if let (Some(rewriter), Some(parts)) = (&http.rewriters[found.index], &mut exchange.request) {
+        let path = rewriter.rewrite(&parts.uri, found.matched).map_err(|_| Fault::Rewrite)?;
+        parts.uri = path.into();
+    }
+    Ok(exchange)
+}
+
+fn respond(
+    mut exchange: Box<Exchange>,
+    status: StatusCode,
+    headers: HeaderMap,
+    content: Content,
+) -> (Box<Exchange>, Content) {
+    let (mut head, ()) = Response::new(()).into_parts();
+    head.status = status;
+    head.headers = headers;
+    exchange.response = Some(head);
+    (exchange, content)
+}
+
+fn give_answer(mut exchange: Box<Exchange>) -> (Box<Exchange>, Content) {
+    match exchange.answer.take() {
+        Some(answer) => respond(exchange, answer.status, answer.headers, Content::Own(answer.body)),
+        None => respond(exchange, StatusCode::NO_CONTENT, HeaderMap::new(), Content::Own(bytes::Bytes::new())),
+    }
+}
+
+fn redirect(http: &Http, found: Found, status: StatusCode, exchange: Box<Exchange>) -> (Box<Exchange>, Content) {
+    let mut headers = HeaderMap::new();
+    if let (Some(location), Some(parts)) = (&http.locations[found.index], &exchange.request) {
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let scheme = if exchange.client.tls { "https" } else { "http" };
+        if let Some(location) = location.render(Target { scheme, host, uri: &parts.uri }) {
+            headers.insert(LOCATION, location);
+        }
+    }
+    respond(exchange, status, headers, Content::Own(bytes::Bytes::new()))
+}
+
+/// Adds what balancers left for the response.
+fn finish(mut exchange: Box<Exchange>, content: Content) -> Lived {
+    let mut head = exchange.response.take().ok_or(Fault::NotServing)?;
+    for (name, value) in exchange.reply.drain(..) {
+        head.headers.append(name, value);
+    }
+    head.version = http::Version::HTTP_11;
+    Ok((head, content))
+}
+
+fn plain_response(status: StatusCode, content: Content, record: Box<Record>) -> Response<Body> {
+    let mut response = Response::new(content.into_body(record));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}

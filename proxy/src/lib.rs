@@ -1,13 +1,18 @@
 //! Jackfield: a programmable edge proxy whose balancing decisions and header changes are made by
 //! sandboxed WebAssembly components.
 
+pub mod admin;
 pub mod body;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod endpoint;
+pub mod error;
+pub mod health;
 pub mod http;
 pub mod listener;
 pub mod plugin;
+pub mod program;
 pub mod route;
 pub mod state;
 pub mod tcp;

@@ -5,13 +5,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::plugin::Client;
+use crate::http::Accepted;
+use crate::plugin::{Client, Protocol};
 use crate::state::{Listener, Running};
 use crate::worker::{Connections, View, Worker};
 use crate::{http, tcp, tls, udp};
@@ -51,7 +53,8 @@ pub fn local_address(socket: &SocketKind) -> io::Result<SocketAddr> {
 
 fn open(address: SocketAddr, udp: bool, shared: bool) -> io::Result<SocketKind> {
     const BACKLOG: i32 = 4096;
-    let (kind, protocol) = if udp { (Type::DGRAM, Protocol::UDP) } else { (Type::STREAM, Protocol::TCP) };
+    let (kind, protocol) =
+        if udp { (Type::DGRAM, socket2::Protocol::UDP) } else { (Type::STREAM, socket2::Protocol::TCP) };
     let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -122,9 +125,10 @@ async fn connection(
     permit: OwnedSemaphorePermit,
 ) {
     let registration = Connections::register(&worker, listener.slot);
+    let open = listener.shared.metrics.open();
     let _ = stream.set_nodelay(true);
     if let Running::Tcp(config) = &listener.service {
-        tcp::serve(view, config, stream, peer, &registration).await;
+        tcp::serve(&worker, view, &listener, config, stream, peer).await;
         return;
     }
     // Each request takes the view of its own moment.
@@ -132,19 +136,22 @@ async fn connection(
     match &listener.service {
         Running::Http(running) => match &running.tls {
             None => {
-                let client = |protocol| Client::new(peer, protocol, false, None);
-                http::serve(&worker, &listener, http::Transport::plain(stream), client, &registration).await;
+                let client = Client::new(peer, Protocol::Http1, false, None);
+                let accepted = Accepted { stream, client, http2: None, permit };
+                http::serve(&worker, &listener, accepted, &registration).await;
             }
             Some(acceptor) => match acceptor.accept(stream).await {
                 Ok(stream) => {
-                    let sni = tls::server_name(&stream);
-                    let client = |protocol| Client::new(peer, protocol, true, sni.clone());
-                    http::serve(&worker, &listener, http::Transport::tls(stream), client, &registration).await;
+                    let client = Client::new(peer, Protocol::Http1, true, tls::server_name(&stream));
+                    let http2 = Some(tls::speaks_http2(&stream));
+                    http::serve(&worker, &listener, Accepted { stream, client, http2, permit }, &registration).await;
                 }
-                Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                Err(error) => {
+                    open.metrics().tls_failures.fetch_add(1, Relaxed);
+                    tracing::debug!(%peer, %error, "TLS handshake failed");
+                }
             },
         },
         Running::Tcp(_) | Running::Udp(_) => {}
     }
-    drop(permit);
 }

@@ -1,13 +1,15 @@
 //! The running configuration: complete, checked, immutable, swapped whole.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 
 use crate::config::{self, Config, Place, PluginKind, RouteAction, Service, UpstreamProtocol, UseIndex};
 use crate::plugin::{Balancer, Filter, Library, Names, Usage};
-use crate::route::{Rewriter, Router};
+use crate::route::{Location, Rewriter, Router};
+use crate::telemetry::{ListenerMetrics, Telemetry};
 use crate::tls;
 use crate::upstream::Upstream;
 use crate::worker::Parts;
@@ -34,10 +36,23 @@ pub struct Listener {
 pub struct ListenerShared {
     /// One for each connection that may still be served.
     pub permits: Arc<Semaphore>,
+    pub metrics: Arc<ListenerMetrics>,
+    /// Where it really listens: differs from the configured address when that has port 0.
+    bound: OnceLock<SocketAddr>,
+}
+
+impl ListenerShared {
+    pub fn set_bound(&self, address: SocketAddr) {
+        let _ = self.bound.set(address);
+    }
+
+    pub fn bound(&self) -> Option<SocketAddr> {
+        self.bound.get().copied()
+    }
 }
 
 pub enum Running {
-    Http(Http),
+    Http(Box<Http>),
     Tcp(config::TcpListener),
     Udp(config::UdpListener),
 }
@@ -48,6 +63,8 @@ pub struct Http {
     pub router: Router,
     /// By position of the route: its path rewrite.
     pub rewriters: Vec<Option<Rewriter>>,
+    /// By position of the route: where its redirect leads.
+    pub locations: Vec<Option<Location>>,
 }
 
 /// Why a checked configuration cannot run after all.
@@ -61,17 +78,22 @@ pub struct Refusal {
 impl State {
     /// Puts everything together. `before` lends what outlives a change: measurements, counters,
     /// slots. Runs no plugin.
-    pub fn build(config: Config, library: &Library, before: Option<&State>) -> Result<Self, Vec<Refusal>> {
+    pub fn build(
+        config: Config,
+        library: &Library,
+        before: Option<&State>,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Vec<Refusal>> {
         let config = Arc::new(config);
         let mut refusals = Vec::new();
         let upstreams = collect(&mut refusals, config.upstreams.iter().map(|upstream| run_upstream(upstream, before)));
         let usages = run_usages(&config, library, before, &mut refusals);
-        let listeners = run_listeners(&config, before, &mut refusals);
+        let listeners = run_listeners(&config, before, telemetry, &mut refusals);
         if !refusals.is_empty() {
             return Err(refusals);
         }
         let version = before.map_or(1, |before| before.version + 1);
-        Ok(Self { version, upstreams, usages, listeners, config })
+        Ok(Self { version, config, upstreams, usages, listeners })
     }
 
     pub fn listener(&self, slot: usize) -> Option<&Arc<Listener>> {
@@ -110,11 +132,7 @@ impl State {
 }
 
 fn refusal(usage: &Usage, failure: &impl std::fmt::Display) -> Refusal {
-    Refusal {
-        place: usage.config.place,
-        message: format!("plugin \"{}\" {failure}", usage.config.plugin),
-        help: None,
-    }
+    Refusal { place: usage.config.place, message: format!("plugin \"{}\" {failure}", usage.config.plugin), help: None }
 }
 
 fn collect<T>(refusals: &mut Vec<Refusal>, results: impl Iterator<Item = Result<T, Refusal>>) -> Vec<T> {
@@ -177,6 +195,7 @@ fn depth(config: &Config, index: UseIndex) -> usize {
 fn run_listeners(
     config: &Config,
     before: Option<&State>,
+    telemetry: &Telemetry,
     refusals: &mut Vec<Refusal>,
 ) -> Vec<Option<Arc<Listener>>> {
     let mut slots: Vec<Option<Arc<Listener>>> = Vec::new();
@@ -185,7 +204,7 @@ fn run_listeners(
     for listener in &config.listeners {
         let unused = |old: &&Arc<Listener>| old.is_at(listener) && slots[old.slot].is_none();
         let old = before.and_then(|before| before.listeners().find(unused));
-        match Listener::new(listener, old.map(AsRef::as_ref), slots.len()) {
+        match Listener::new(listener, old.map(AsRef::as_ref), slots.len(), telemetry) {
             Ok(running) => {
                 let slot = running.slot;
                 if slot == slots.len() {
@@ -200,15 +219,31 @@ fn run_listeners(
 }
 
 impl Listener {
-    fn new(config: &config::Listener, before: Option<&Listener>, free_slot: usize) -> Result<Self, Refusal> {
-        let (service, limit) = match &config.service {
-            Service::Http(http) => (Running::Http(run_http(http)?), http.max_connections),
-            Service::Tcp(tcp) => (Running::Tcp(tcp.clone()), tcp.max_connections),
-            Service::Udp(udp) => (Running::Udp(udp.clone()), udp.max_sessions),
+    fn new(
+        config: &config::Listener,
+        before: Option<&Listener>,
+        free_slot: usize,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Refusal> {
+        let (service, limit, protocol) = match &config.service {
+            Service::Http(http) => (Running::Http(Box::new(run_http(http)?)), http.max_connections, "http"),
+            Service::Tcp(tcp) => (Running::Tcp(tcp.clone()), tcp.max_connections, "tcp"),
+            Service::Udp(udp) => (Running::Udp(udp.clone()), udp.max_sessions, "udp"),
         };
         let same_limit = before.filter(|before| before.limit() == limit);
         let shared = same_limit.map_or_else(
-            || Arc::new(ListenerShared { permits: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))) }),
+            || {
+                let permits = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+                let shared = ListenerShared {
+                    permits,
+                    metrics: telemetry.listener(config.address, protocol),
+                    bound: OnceLock::new(),
+                };
+                if let Some(address) = before.and_then(|before| before.shared.bound()) {
+                    shared.set_bound(address);
+                }
+                Arc::new(shared)
+            },
             |before| Arc::clone(&before.shared),
         );
         Ok(Self { slot: before.map_or(free_slot, |before| before.slot), config: config.clone(), service, shared })
@@ -241,9 +276,16 @@ fn run_http(config: &config::HttpListener) -> Result<Http, Refusal> {
         }
         _ => Ok(None),
     };
+    let location = |route: &config::Route| match &route.action {
+        RouteAction::Redirect { location, .. } => {
+            Location::parse(location).map(Some).map_err(|error| problem(error.to_string()))
+        }
+        _ => Ok(None),
+    };
     Ok(Http {
         tls: config.tls.as_ref().map(tls::Acceptor::new).transpose()?,
         router: Router::new(&config.routes).map_err(|error| problem(error.to_string()))?,
+        locations: config.routes.iter().map(location).collect::<Result<_, _>>()?,
         rewriters: config.routes.iter().map(rewriter).collect::<Result<_, _>>()?,
         config: config.clone(),
     })

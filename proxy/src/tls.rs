@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dashmap::DashMap;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -47,7 +48,7 @@ impl Acceptor {
             .with_safe_default_protocol_versions()
             .map_err(problem)?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Certificates(certificates)));
+            .with_cert_resolver(Arc::new(Certificates { keys: certificates, found: DashMap::new() }));
         tls.ticketer = aws_lc_rs::Ticketer::new().map_err(problem)?;
         tls.alpn_protocols = if config.http2 { vec![H2.to_vec(), HTTP1.to_vec()] } else { vec![HTTP1.to_vec()] };
         Ok(Self { tls: TlsAcceptor::from(Arc::new(tls)), handshake_timeout: config.handshake_timeout })
@@ -157,21 +158,41 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
 }
 
 /// The first certificate that is good for the server name; the first of all when none is, or when
-/// the client names no server.
+/// the client names no server. Handshakes of all workers ask here.
 #[derive(Debug)]
-struct Certificates(Vec<Arc<CertifiedKey>>);
+struct Certificates {
+    keys: Vec<Arc<CertifiedKey>>,
+    /// What was found before, so that many certificates are not parsed for each handshake.
+    found: DashMap<Box<str>, usize>,
+}
+
+impl Certificates {
+    /// A wildcard certificate is good for any number of names, and clients choose them.
+    const MOST_FOUND: usize = 10_000;
+
+    fn position(&self, name: &str) -> Option<usize> {
+        if let Some(known) = self.found.get(name) {
+            return Some(*known);
+        }
+        let server = ServerName::try_from(name.to_owned()).ok()?;
+        let position = self.keys.iter().position(|key| is_good_for(key, &server))?;
+        if self.found.len() < Self::MOST_FOUND {
+            self.found.insert(name.into(), position);
+        }
+        Some(position)
+    }
+}
+
+fn is_good_for(key: &CertifiedKey, server: &ServerName<'_>) -> bool {
+    let leaf = key.end_entity_cert().ok().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+    leaf.is_some_and(|leaf| verify_server_name(&leaf, server).is_ok())
+}
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        if let [only] = &self.0[..] {
-            return Some(Arc::clone(only));
-        }
-        let name = hello.server_name().and_then(|name| ServerName::try_from(name.to_owned()).ok());
-        let fits = |key: &&Arc<CertifiedKey>| {
-            let leaf = key.end_entity_cert().ok().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
-            leaf.zip(name.as_ref()).is_some_and(|(leaf, name)| verify_server_name(&leaf, name).is_ok())
-        };
-        self.0.iter().find(fits).or_else(|| self.0.first()).cloned()
+        let named = || self.position(hello.server_name()?);
+        let position = if self.keys.len() > 1 { named().unwrap_or(0) } else { 0 };
+        self.keys.get(position).cloned()
     }
 }
 

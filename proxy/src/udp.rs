@@ -14,16 +14,17 @@ mod socket;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
-use crate::endpoint::{Active, Endpoint};
+use crate::endpoint::Active;
 use crate::plugin::{Choice, Client, Exchange};
 use crate::state::Running;
+use crate::telemetry::Entry;
 use crate::upstream::NoEndpoint;
 use crate::worker::{Connections, Registration, Worker};
-use session::Session;
 use sessions::{Limits, Sessions, Terms};
 
 /// Until `ended`, and then until the answers that are still owed have been passed on.
@@ -60,36 +61,30 @@ impl Terms for OnWorker {
         let view = self.worker.view()?;
         let listener = view.state.listener(self.slot)?;
         let Running::Udp(config) = &listener.service else { return None };
+        let upstream = &view.upstreams.get(config.upstream)?.upstream.config;
         Some(Limits {
             idle_timeout: config.idle_timeout,
-            retries: view.upstreams.get(config.upstream)?.upstream.config.retries,
+            upstream: Arc::clone(&upstream.name),
+            retries: upstream.retries,
             permits: Arc::clone(&listener.shared.permits),
+            metrics: Arc::clone(&listener.shared.metrics),
         })
     }
 
-    fn pick(&self, client: &Arc<Client>, choice: &mut Choice) -> Result<Active, NoEndpoint> {
-        let view = self.worker.view().ok_or(NoEndpoint::Nobody)?;
-        let upstream = view.state.listener(self.slot).and_then(|listener| match &listener.service {
+    fn pick(&self, client: &Arc<Client>, choice: &mut Choice) -> (Duration, Result<Active, NoEndpoint>) {
+        let view = self.worker.view();
+        let local = view.as_ref().and_then(|view| match &view.state.listener(self.slot)?.service {
             Running::Udp(config) => view.upstreams.get(config.upstream),
             _ => None,
         });
-        let local = upstream.ok_or(NoEndpoint::Nobody)?;
-        let (_, picked) = local.pick(Exchange::new(Arc::clone(client), None), choice);
-        picked.map(|picked| picked.active)
+        let Some(local) = local else { return (Duration::ZERO, Err(NoEndpoint::Nobody)) };
+        let (exchange, picked) = local.pick(Exchange::new(Arc::clone(client), None), choice);
+        (exchange.plugin_time, picked.map(|picked| picked.active))
     }
-}
 
-/// The place for the access log and the metrics of UDP. `endpoint`: the last one, if any answered.
-fn report(session: &Session, endpoint: Option<&Endpoint>, reason: &str) {
-    tracing::debug!(
-        client = %session.path.client,
-        endpoint = endpoint.map(|endpoint| endpoint.config.name.as_str()),
-        datagrams_up = session.up.datagrams.get(),
-        bytes_up = session.up.bytes.get(),
-        datagrams_down = session.down.datagrams.get(),
-        bytes_down = session.down.bytes.get(),
-        duration_ms = session.begin.elapsed().as_millis() as u64,
-        reason,
-        "UDP session ended"
-    );
+    fn record(&self, entry: Entry) {
+        if let Some(access) = &self.worker.access {
+            access.record(entry);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! [`Local`] is a worker's own part: the balancer's instance and the kept-alive connections.
 
 mod local;
+pub mod orca;
 mod pool;
 
 use std::collections::HashMap;
@@ -61,7 +62,7 @@ impl Upstream {
 
     /// Whether `set` is still the one of the moment: one atomic load.
     pub fn is_current(&self, set: &Arc<EndpointSet>) -> bool {
-        std::ptr::eq(arc_swap::Guard::as_ptr(&self.set.load()), Arc::as_ptr(set))
+        Arc::ptr_eq(&self.set.load(), set)
     }
 
     /// Makes a new set when the state of an endpoint changed (a verdict of the health checks).

@@ -1,21 +1,24 @@
 //! A worker: one thread, one single-threaded runtime, its own sockets, its own instances of every
 //! plugin use. A connection lives and dies here; nothing on the data path leaves the thread.
 
+mod connections;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::UseIndex;
 use crate::listener::{self, Socket};
 use crate::plugin::{Balancer, Filter};
 use crate::state::State;
 use crate::telemetry::{AccessLogger, Telemetry};
 use crate::upstream::Local;
+pub use connections::{Connections, Handle, Registration};
 
 /// What a worker needs to take a new state over. Made elsewhere: starting plugins may take long.
 pub struct Parts {
@@ -41,6 +44,12 @@ pub struct View {
     pub upstreams: Vec<Local>,
     /// Borrowed for the time of a call only, never across an await.
     pub filters: Vec<Option<RefCell<Filter>>>,
+}
+
+impl View {
+    pub fn filter(&self, index: UseIndex) -> Option<&RefCell<Filter>> {
+        self.filters.get(index)?.as_ref()
+    }
 }
 
 pub struct Worker {
@@ -154,94 +163,6 @@ impl Worker {
             {
                 view.upstreams.iter().for_each(Local::sweep);
             }
-        }
-    }
-}
-
-/// The connections of a worker, so that they can be asked to finish.
-#[derive(Default)]
-pub struct Connections {
-    open: RefCell<HashMap<u64, Rc<Handle>>>,
-    next: Cell<u64>,
-    emptied: tokio::sync::Notify,
-}
-
-/// What a connection and its worker share.
-pub struct Handle {
-    slot: usize,
-    draining: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-/// A connection is registered while this lives.
-pub struct Registration {
-    worker: Rc<Worker>,
-    id: u64,
-    handle: Rc<Handle>,
-}
-
-impl Connections {
-    pub fn register(worker: &Rc<Worker>, slot: usize) -> Registration {
-        let connections = &worker.connections;
-        let id = connections.next.replace(connections.next.get() + 1);
-        let draining = Cell::new(worker.is_draining());
-        let handle = Rc::new(Handle { slot, draining, waker: RefCell::new(None) });
-        connections.open.borrow_mut().insert(id, Rc::clone(&handle));
-        Registration { worker: Rc::clone(worker), id, handle }
-    }
-
-    fn drain(&self, which: impl Fn(usize) -> bool) {
-        for handle in self.open.borrow().values().filter(|handle| which(handle.slot)) {
-            handle.draining.set(true);
-            if let Some(waker) = handle.waker.take() {
-                waker.wake();
-            }
-        }
-    }
-
-    async fn empty(&self) {
-        loop {
-            let emptied = self.emptied.notified();
-            if self.open.borrow().is_empty() {
-                return;
-            }
-            emptied.await;
-        }
-    }
-}
-
-impl Registration {
-    pub fn is_draining(&self) -> bool {
-        self.handle.draining.get()
-    }
-
-    /// Ready once the connection should finish.
-    pub fn poll_draining(&self, context: &std::task::Context<'_>) -> bool {
-        if self.handle.draining.get() {
-            return true;
-        }
-        let mut waker = self.handle.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            *waker = Some(context.waker().clone());
-        }
-        false
-    }
-
-    pub async fn draining(&self) {
-        std::future::poll_fn(|context| {
-            if self.poll_draining(context) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-        })
-        .await;
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        let connections = &self.worker.connections;
-        let mut open = connections.open.borrow_mut();
-        open.remove(&self.id);
-        if open.is_empty() {
-            connections.emptied.notify_waiters();
         }
     }
 }

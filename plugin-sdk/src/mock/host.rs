@@ -132,10 +132,7 @@ impl Default for Host {
             path: Some("/".to_owned()),
             query: None,
             headers: Vec::new(),
-            response: Response {
-                status: 200,
-                headers: Vec::new(),
-            },
+            response: Response { status: 200, headers: Vec::new() },
             notes: Vec::new(),
             upstreams: Vec::new(),
             upstream: None,
@@ -150,10 +147,7 @@ impl Default for Host {
 impl Host {
     /// One whose upstream has `n` healthy endpoints of weight 1.
     pub fn with_endpoints(n: u64) -> Self {
-        Self {
-            endpoints: (0..n).map(Endpoint::new).collect(),
-            ..Self::default()
-        }
+        Self { endpoints: (0..n).map(Endpoint::new).collect(), ..Self::default() }
     }
 
     /// One whose upstream has endpoints of these weights.
@@ -168,8 +162,7 @@ impl Host {
     /// With a header line of the request.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers
-            .push((name.to_owned(), value.as_bytes().to_vec()));
+        self.headers.push((name.to_owned(), value.as_bytes().to_vec()));
         self
     }
 
@@ -193,12 +186,7 @@ impl Host {
 
     /// What `pick` is given.
     pub fn pick_context(&self) -> PickContext {
-        let count = |of: fn(&Endpoint) -> bool| {
-            self.endpoints
-                .iter()
-                .filter(|endpoint| of(endpoint))
-                .count() as u32
-        };
+        let count = |of: fn(&Endpoint) -> bool| self.endpoints.iter().filter(|endpoint| of(endpoint)).count() as u32;
         PickContext {
             client: self.client_hash(),
             attempt: count(|endpoint| endpoint.tried),
@@ -210,11 +198,7 @@ impl Host {
 
     /// What the calls of a filter are given.
     pub fn filter_context(&self) -> FilterContext {
-        FilterContext {
-            client: self.client.into(),
-            protocol: self.protocol,
-            is_tls: self.is_tls,
-        }
+        FilterContext { client: self.client.into(), protocol: self.protocol, is_tls: self.is_tls }
     }
 
     /// The values of a header of the request, as text.
@@ -235,7 +219,5 @@ impl Host {
 
 fn texts(headers: &[Header], name: &str) -> Vec<String> {
     let named = headers.iter().filter(|(known, _)| known == name);
-    named
-        .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-        .collect()
+    named.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
 }

@@ -106,6 +106,9 @@ pub mod endpoints {
     pub fn tried(endpoint: u32) -> bool {
         of(endpoint, |e| e.tried.into(), 0) == 1
     }
+    pub fn candidate(endpoint: u32) -> bool {
+        of(endpoint, |e| (e.candidate && !e.tried).into(), 0) == 1
+    }
     pub fn column(of: Measure) -> Vec<u32> {
         let read = |e: &Endpoint| match of {
             Measure::Active => e.active,
@@ -177,9 +180,7 @@ pub mod request {
     }
     pub fn cookie(name: &str) -> Option<String> {
         let lines = ask(|host| all(&host.headers, "cookie"));
-        let lines = lines
-            .iter()
-            .filter_map(|line| std::str::from_utf8(line).ok());
+        let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
         lines
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))

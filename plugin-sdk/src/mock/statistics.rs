@@ -34,10 +34,7 @@ pub fn assert_proportions(counts: &[u64], weights: &[u64]) {
     let freedom = shares.iter().filter(|&&share| share > 0.0).count() - 1;
     let statistic = chi_square(counts, &shares);
     let limit = chi_square_limit(freedom.max(1));
-    assert!(
-        statistic < limit,
-        "{counts:?} do not follow {weights:?}: chi-square {statistic} exceeds {limit}"
-    );
+    assert!(statistic < limit, "{counts:?} do not follow {weights:?}: chi-square {statistic} exceeds {limit}");
 }
 
 #[cfg(test)]

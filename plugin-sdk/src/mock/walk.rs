@@ -21,20 +21,14 @@ impl Step<'_> {
     /// The positions of the eligible endpoints.
     pub fn eligible(&self) -> Vec<u32> {
         let endpoints = (0u32..).zip(&self.host.endpoints);
-        endpoints
-            .filter(|(_, endpoint)| endpoint.eligible())
-            .map(|(index, _)| index)
-            .collect()
+        endpoints.filter(|(_, endpoint)| endpoint.eligible()).map(|(index, _)| index).collect()
     }
 
     /// The positions of the healthy endpoints, tried or not.
     pub fn healthy(&self) -> Vec<u32> {
         let healthy = |e: &Endpoint| e.state == EndpointState::Healthy;
         let endpoints = (0u32..).zip(&self.host.endpoints);
-        endpoints
-            .filter(|(_, endpoint)| healthy(endpoint))
-            .map(|(index, _)| index)
-            .collect()
+        endpoints.filter(|(_, endpoint)| healthy(endpoint)).map(|(index, _)| index).collect()
     }
 }
 
@@ -60,14 +54,7 @@ pub fn walk(balancer: &mut impl Balancer, seed: u64, steps: usize, mut check: im
         host.install();
         let picked = balancer.pick(&context);
         host = super::host(std::mem::take);
-        let step = Step {
-            host: &host,
-            random: before,
-            counters,
-            updated,
-            context,
-            picked,
-        };
+        let step = Step { host: &host, random: before, counters, updated, context, picked };
         assert_allowed(&step);
         check(&step);
         updated = false;
@@ -78,10 +65,10 @@ pub fn walk(balancer: &mut impl Balancer, seed: u64, steps: usize, mut check: im
 fn assert_allowed(step: &Step) {
     match step.picked {
         None => assert_eq!(step.context.eligible, 0, "none picked: {step:?}"),
-        Some(picked) => assert!(
-            step.host.endpoints[picked as usize].eligible(),
-            "picked one that is not eligible: {step:?}"
-        ),
+        Some(picked) => {
+            let endpoint = &step.host.endpoints[picked as usize];
+            assert!(endpoint.eligible(), "picked one that is not eligible: {step:?}");
+        }
     }
 }
 
@@ -96,12 +83,8 @@ fn change_membership(host: &mut Host, random: &mut Random) -> bool {
         }
         1 if n > 0 => drop(host.endpoints.remove(random.below(n) as usize)),
         2..=5 if n > 0 => {
-            let states = [
-                EndpointState::Healthy,
-                EndpointState::Healthy,
-                EndpointState::Unhealthy,
-                EndpointState::Draining,
-            ];
+            let states =
+                [EndpointState::Healthy, EndpointState::Healthy, EndpointState::Unhealthy, EndpointState::Draining];
             host.endpoints[random.below(n) as usize].state = states[random.below(4) as usize];
         }
         6 if n > 0 => {

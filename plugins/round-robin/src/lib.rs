@@ -15,9 +15,7 @@ pub struct RoundRobin {
 impl Balancer for RoundRobin {
     fn configure(settings: &str) -> Result<Self, String> {
         settings::none(settings)?;
-        Ok(Self {
-            healthy: Vec::new(),
-        })
+        Ok(Self { healthy: Vec::new() })
     }
 
     fn update(&mut self, endpoints: &EndpointSet) {

@@ -58,20 +58,14 @@ pub struct Loaded {
 }
 
 /// Reads and checks a file. `known` is called with the plugins folder that the file names.
-pub fn load(
-    path: &Path,
-    known: impl FnOnce(Option<&Path>) -> KnownPlugins,
-) -> Result<Loaded, Diagnostics> {
+pub fn load(path: &Path, known: impl FnOnce(Option<&Path>) -> KnownPlugins) -> Result<Loaded, Diagnostics> {
     let source = Source::read(path)?;
     let config = parse(source.clone(), known)?;
     Ok(Loaded { config, source })
 }
 
 /// Checks a text. Certificates and the plugins folder are still read from the file system.
-pub fn parse(
-    source: Source,
-    known: impl FnOnce(Option<&Path>) -> KnownPlugins,
-) -> Result<Config, Diagnostics> {
+pub fn parse(source: Source, known: impl FnOnce(Option<&Path>) -> KnownPlugins) -> Result<Config, Diagnostics> {
     parse_with(source, known, endpoint::system_resolver)
 }
 
@@ -86,17 +80,10 @@ fn parse_with(
     };
     let folder = plugins_folder(&tree, &source.folder);
     let check = Check::new(&source, known(folder.as_deref()), resolve);
-    let place = Place {
-        start: 0,
-        end: source.text.find('\n').unwrap_or(source.text.len()),
-    };
+    let place = Place { start: 0, end: source.text.find('\n').unwrap_or(source.text.len()) };
     let config = root::config(Table::new(&check, "at the top level", place, &tree), folder);
     let list = check.into_diagnostics();
-    if list.is_empty() {
-        Ok(config)
-    } else {
-        Err(Diagnostics::new(source, list))
-    }
+    if list.is_empty() { Ok(config) } else { Err(Diagnostics::new(source, list)) }
 }
 
 /// The value tree, or what is wrong with the TOML itself: at most one error for each line, since a
@@ -110,15 +97,8 @@ fn syntax(text: &str) -> Result<DeTable<'_>, Vec<Diagnostic>> {
         .iter()
         .map(|error| {
             let span = error.span().unwrap_or(0..0);
-            let place = Place {
-                start: span.start,
-                end: span.end,
-            };
-            Diagnostic {
-                place,
-                message: format!("not valid TOML: {}", error.message()),
-                help: None,
-            }
+            let place = Place { start: span.start, end: span.end };
+            Diagnostic { place, message: format!("not valid TOML: {}", error.message()), help: None }
         })
         .collect();
     list.sort_by_key(|diagnostic| diagnostic.place.start);
@@ -134,26 +114,15 @@ fn plugins_folder(tree: &DeTable<'_>, base: &Path) -> Option<PathBuf> {
 }
 
 impl Source {
-    fn read(path: &Path) -> Result<Self, Diagnostics> {
+    pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        let mut source = Self {
-            name: path.display().to_string(),
-            text: String::new(),
-            folder,
-        };
+        let mut source = Self { name: path.display().to_string(), text: String::new(), folder };
         let place = Place::default();
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
                 let message = format!("cannot read the configuration: {error}");
-                return Err(Diagnostics::new(
-                    source,
-                    vec![Diagnostic {
-                        place,
-                        message,
-                        help: None,
-                    }],
-                ));
+                return Err(Diagnostics::new(source, vec![Diagnostic { place, message, help: None }]));
             }
         };
         match String::from_utf8(bytes) {
@@ -161,19 +130,9 @@ impl Source {
             Err(error) => {
                 let start = error.utf8_error().valid_up_to();
                 source.text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                let place = Place {
-                    start,
-                    end: start + 1,
-                };
+                let place = Place { start, end: start + 1 };
                 let message = "not UTF-8 text".to_owned();
-                return Err(Diagnostics::new(
-                    source,
-                    vec![Diagnostic {
-                        place,
-                        message,
-                        help: None,
-                    }],
-                ));
+                return Err(Diagnostics::new(source, vec![Diagnostic { place, message, help: None }]));
             }
         }
         Ok(source)

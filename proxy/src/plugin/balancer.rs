@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::bindings::exports::jackfield::plugin::balancing::{EndpointSet as Columns, EndpointState as State, Guest, PickContext};
+use super::bindings::exports::jackfield::plugin::balancing::{
+    EndpointSet as Columns, EndpointState as State, Guest, PickContext,
+};
 use super::bindings::jackfield::plugin::types::Protocol as WitProtocol;
 use super::choice::Choice;
 use super::exchange::{Exchange, Protocol};

@@ -125,7 +125,7 @@ fn text(value: &HeaderValue) -> Option<String> {
     std::str::from_utf8(value.as_bytes()).ok().map(str::to_owned)
 }
 
-/// Not for secrets: SplitMix64 from a seed that differs by thread and process.
+/// Not for secrets: `SplitMix64` from a seed that differs by thread and process.
 pub(crate) fn random64() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     thread_local! {

@@ -97,8 +97,8 @@ impl<T: Send + 'static> Order<T> {
         let slot = Arc::new(Mutex::new(None));
         let target = Arc::clone(&slot);
         let work = move || {
-            let made = make();
-            *target.lock().unwrap_or_else(PoisonError::into_inner) = made;
+            let instance = make();
+            *target.lock().unwrap_or_else(PoisonError::into_inner) = instance;
         };
         if let Err(error) = std::thread::Builder::new().name("plugin-start".into()).spawn(work) {
             tracing::error!(%error, "no thread to start a plugin in");
@@ -109,8 +109,8 @@ impl<T: Send + 'static> Order<T> {
     /// The instance, or the order again.
     pub fn collect(self) -> Result<T, OrderState<T>> {
         let waiting = Arc::strong_count(&self.0) > 1;
-        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match made {
+        let instance = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match instance {
             Some(instance) => Ok(instance),
             None if waiting => Err(OrderState::Waiting(self)),
             None => Err(OrderState::Failed),

@@ -20,7 +20,7 @@ pub struct Library {
     pub problems: Vec<FileProblem>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileProblem {
     pub path: PathBuf,
     pub reason: String,

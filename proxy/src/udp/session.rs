@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use super::socket::Path;
 use crate::endpoint::Active;
 use crate::plugin::{Choice, Client, Protocol};
+use crate::telemetry::OpenConnection;
 
 pub struct Session {
     pub path: Path,
@@ -34,9 +36,16 @@ pub struct Session {
     asked: Cell<Instant>,
     /// The last word was the client's.
     pub waiting: Cell<bool>,
-    pub up: Passed,
-    pub down: Passed,
+    /// Bytes of the client.
+    pub received: Cell<u64>,
+    /// Bytes of the endpoints.
+    pub sent: Cell<u64>,
     pub begin: Instant,
+    pub upstream: Arc<str>,
+    /// Spent by the balancer.
+    pub plugin_time: Cell<Duration>,
+    /// Counts as active in the listener's metrics.
+    pub open: OpenConnection,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -49,20 +58,6 @@ pub struct Link {
     pub reader: AbortHandle,
 }
 
-/// What passed in one direction.
-#[derive(Debug, Default)]
-pub struct Passed {
-    pub datagrams: Cell<u64>,
-    pub bytes: Cell<u64>,
-}
-
-impl Passed {
-    fn count(&self, length: usize) {
-        self.datagrams.set(self.datagrams.get() + 1);
-        self.bytes.set(self.bytes.get() + length as u64);
-    }
-}
-
 impl Drop for Link {
     fn drop(&mut self) {
         self.reader.abort();
@@ -73,7 +68,7 @@ impl Session {
     /// Longest datagram that is kept, in bytes: what DNS (EDNS) and QUIC begin with fits.
     const KEPT: usize = 4096;
 
-    pub fn new(path: Path, permit: OwnedSemaphorePermit) -> Rc<Self> {
+    pub fn new(path: Path, upstream: Arc<str>, open: OpenConnection, permit: OwnedSemaphorePermit) -> Rc<Self> {
         let now = Instant::now();
         Rc::new(Self {
             path,
@@ -84,9 +79,12 @@ impl Session {
             moved: Cell::new(now),
             asked: Cell::new(now),
             waiting: Cell::new(false),
-            up: Passed::default(),
-            down: Passed::default(),
+            received: Cell::default(),
+            sent: Cell::default(),
             begin: now,
+            upstream,
+            plugin_time: Cell::default(),
+            open,
             _permit: permit,
         })
     }
@@ -111,7 +109,7 @@ impl Session {
         self.moved.set(now);
         self.asked.set(now);
         self.waiting.set(true);
-        self.up.count(bytes.len());
+        self.received.set(self.received.get() + bytes.len() as u64);
         let link = self.link.borrow();
         let Some(link) = &*link else { return Ok(()) };
         if !link.proven.get() {
@@ -142,7 +140,7 @@ impl Session {
     pub fn answered(&self, length: usize) {
         self.moved.set(Instant::now());
         self.waiting.set(false);
-        self.down.count(length);
+        self.sent.set(self.sent.get() + length as u64);
         if let Some(link) = &*self.link.borrow()
             && !link.proven.replace(true)
         {

@@ -1,24 +1,26 @@
 //! The sessions of one listener on one worker. The kernel hashes by addresses and ports, so a
 //! client's datagrams all arrive at the same worker (`SO_REUSEPORT`).
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::complaints::Complaints;
-use super::report;
 use super::session::{ANSWER, Link, Session, connect, receive};
 use super::socket::{Path, Socket};
 use crate::endpoint::Active;
 use crate::plugin::{Choice, Client};
+use crate::telemetry::{Entry, ListenerMetrics, Subject};
 use crate::upstream::NoEndpoint;
 
 /// What sessions ask of the configuration of the moment. A worker answers; in tests a list does.
@@ -26,15 +28,20 @@ pub trait Terms: 'static {
     /// None when the listener is gone.
     fn limits(&self) -> Option<Limits>;
     /// Whoever is chosen counts as tried.
-    fn pick(&self, client: &Arc<Client>, choice: &mut Choice) -> Result<Active, NoEndpoint>;
+    /// Tells the time spent in plugins, too.
+    fn pick(&self, client: &Arc<Client>, choice: &mut Choice) -> (Duration, Result<Active, NoEndpoint>);
+    /// A session has ended.
+    fn record(&self, entry: Entry);
 }
 
 pub struct Limits {
     pub idle_timeout: Duration,
+    pub upstream: Arc<str>,
     /// Endpoints tried after the first one.
     pub retries: u32,
     /// One for each session.
     pub permits: Arc<Semaphore>,
+    pub metrics: Arc<ListenerMetrics>,
 }
 
 pub struct Sessions<T> {
@@ -125,10 +132,11 @@ impl<T: Terms> Sessions<T> {
     fn open(self: &Rc<Self>, path: Path) -> Option<Rc<Session>> {
         let limits = self.terms.limits()?;
         let Ok(permit) = limits.permits.try_acquire_owned() else {
+            limits.metrics.refused.fetch_add(1, Relaxed);
             self.complaints.tell(&"there are as many sessions as there may be");
             return None;
         };
-        let session = Session::new(path, permit);
+        let session = Session::new(path, limits.upstream, limits.metrics.open(), permit);
         self.open.borrow_mut().insert(path, Rc::clone(&session));
         self.link(&session, limits.retries).then_some(session)
     }
@@ -150,7 +158,9 @@ impl<T: Terms> Sessions<T> {
     fn link(self: &Rc<Self>, session: &Rc<Session>, retries: u32) -> bool {
         let mut choice = session.choice.borrow_mut();
         while choice.attempts() <= retries {
-            let active = match self.terms.pick(&session.client, &mut choice) {
+            let (took, picked) = self.terms.pick(&session.client, &mut choice);
+            session.plugin_time.set(session.plugin_time.get() + took);
+            let active = match picked {
                 Ok(active) => active,
                 Err(reason) => {
                     self.complaints.tell(&reason);
@@ -168,7 +178,8 @@ impl<T: Terms> Sessions<T> {
                 }
             }
         }
-        self.close(session, "no endpoint answers");
+        session.open.metrics().unserved.fetch_add(1, Relaxed);
+        self.close(session, Some("no endpoint answers"));
         false
     }
 
@@ -206,15 +217,29 @@ impl<T: Terms> Sessions<T> {
     fn close_where(&self, ends: impl Fn(&Session) -> bool) {
         let ended: Vec<_> = self.open.borrow().values().filter(|session| ends(session)).cloned().collect();
         for session in ended {
-            self.close(&session, "idle");
+            self.close(&session, None);
         }
     }
 
     /// The permit is free, and the endpoint less busy, once the reader has let go of the session.
-    fn close(&self, session: &Rc<Session>, reason: &str) {
+    fn close(&self, session: &Rc<Session>, error: Option<&'static str>) {
         self.open.borrow_mut().remove(&session.path);
         let link = session.unlink();
-        report(session, link.as_ref().map(|link| &**link.active.endpoint()), reason);
+        let (received, sent) = (session.received.get(), session.sent.get());
+        session.open.metrics().carried(received, sent);
+        self.terms.record(Entry {
+            at: SystemTime::now(),
+            client: session.path.client,
+            protocol: "udp",
+            subject: Subject::Connection { listener: self.socket.address, sni: None },
+            upstream: Some(Arc::clone(&session.upstream)),
+            endpoint: link.as_ref().map(|link| Arc::clone(link.active.endpoint())),
+            plugin_time: session.plugin_time.get(),
+            total_time: session.begin.elapsed(),
+            received,
+            sent,
+            error: error.map(Cow::Borrowed),
+        });
     }
 }
 

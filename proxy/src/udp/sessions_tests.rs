@@ -11,18 +11,32 @@ struct First {
     set: EndpointSet,
     idle_timeout: Duration,
     permits: Arc<Semaphore>,
+    metrics: Arc<ListenerMetrics>,
+    entries: RefCell<Vec<Entry>>,
 }
 
 impl Terms for First {
     fn limits(&self) -> Option<Limits> {
-        Some(Limits { idle_timeout: self.idle_timeout, retries: 2, permits: Arc::clone(&self.permits) })
+        Some(Limits {
+            idle_timeout: self.idle_timeout,
+            upstream: "test".into(),
+            retries: 2,
+            permits: Arc::clone(&self.permits),
+            metrics: Arc::clone(&self.metrics),
+        })
     }
 
-    fn pick(&self, _: &Arc<Client>, choice: &mut Choice) -> Result<Active, NoEndpoint> {
-        let index = choice.eligible(&self.set).next().ok_or(NoEndpoint::Nobody)?;
-        let endpoint = &self.set.endpoints[index as usize];
-        choice.mark_tried(endpoint.id);
-        Ok(Active::new(Arc::clone(endpoint)))
+    fn pick(&self, _: &Arc<Client>, choice: &mut Choice) -> (Duration, Result<Active, NoEndpoint>) {
+        let chosen = choice.eligible(&self.set).next().map(|index| &self.set.endpoints[index as usize]);
+        let picked = chosen.ok_or(NoEndpoint::Nobody).map(|endpoint| {
+            choice.mark_tried(endpoint.id);
+            Active::new(Arc::clone(endpoint))
+        });
+        (Duration::from_micros(1), picked)
+    }
+
+    fn record(&self, entry: Entry) {
+        self.entries.borrow_mut().push(entry);
     }
 }
 
@@ -40,7 +54,8 @@ impl Front {
         let set = EndpointSet::new(1, endpoints.clone(), states, Duration::ZERO);
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
-        let first = First { set, idle_timeout, permits: Arc::new(Semaphore::new(most)) };
+        let permits = Arc::new(Semaphore::new(most));
+        let first = First { set, idle_timeout, permits, metrics: Arc::default(), entries: RefCell::default() };
         let sessions = Sessions::new(first, socket).unwrap();
         let serving = Rc::clone(&sessions);
         tokio::task::spawn_local(async move { serving.serve().await });
@@ -158,6 +173,7 @@ async fn when_nobody_answers_the_session_ends_and_the_next_datagram_begins_anoth
     until("the failure is counted", || front.endpoints[0].stats.error_rate() > 0).await;
     until("the permit is back", || front.sessions.terms.permits.available_permits() == 1).await;
     assert!(front.sessions.open.borrow().is_empty());
+    assert_eq!(front.sessions.terms.entries.borrow()[0].error.as_deref(), Some("no endpoint answers"));
     let late = UdpSocket::bind(address).await.unwrap();
     client.send(b"2").await.unwrap();
     let mut buffer = [0; 8];
@@ -175,6 +191,9 @@ async fn there_are_only_so_many_sessions_and_idle_ones_make_room() {
     assert_eq!(ask(&one, "1").await, "a: 1", "who has a session keeps it");
     assert_eq!(front.sessions.open.borrow().len(), 2);
     until("idle sessions end", || front.endpoints[0].stats.active() == 0).await;
+    let metrics = &front.sessions.terms.metrics;
+    assert_eq!((metrics.refused.load(Relaxed), metrics.active()), (1, 0));
+    assert_eq!((metrics.received.load(Relaxed), metrics.sent.load(Relaxed)), (3, 12));
     assert_eq!(ask(&three, "3").await, "a: 3");
 }
 

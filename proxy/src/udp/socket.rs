@@ -16,13 +16,15 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 pub struct Socket {
+    /// Where it is bound.
+    pub address: SocketAddr,
     inner: UdpSocket,
     bound: Bound,
     /// Room for the kernel's message about an address.
     control: RefCell<Vec<u8>>,
 }
 
-/// Where the socket is bound.
+/// What kind of address that is.
 enum Bound {
     /// To one address: answers can come from nowhere else.
     One,
@@ -41,7 +43,8 @@ pub struct Path {
 
 impl Socket {
     pub fn new(inner: UdpSocket) -> io::Result<Self> {
-        let bound = match inner.local_addr()?.ip() {
+        let address = inner.local_addr()?;
+        let bound = match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Bound::AllV4,
             IpAddr::V6(ip) if ip.is_unspecified() => Bound::AllV6,
             _ => Bound::One,
@@ -51,7 +54,7 @@ impl Socket {
             Bound::AllV4 => setsockopt(&inner, sockopt::Ipv4PacketInfo, &true)?,
             Bound::AllV6 => setsockopt(&inner, sockopt::Ipv6RecvPacketInfo, &true)?,
         }
-        Ok(Self { inner, bound, control: RefCell::new(nix::cmsg_space!(in6_pktinfo)) })
+        Ok(Self { address, inner, bound, control: RefCell::new(nix::cmsg_space!(in6_pktinfo)) })
     }
 
     pub async fn readable(&self) -> io::Result<()> {
@@ -127,7 +130,7 @@ mod tests {
     /// Sends to `target` and wants the answer from there.
     async fn check(bind: &str, target: &str) {
         let socket = Socket::new(UdpSocket::bind(bind).await.unwrap()).unwrap();
-        let port = socket.inner.local_addr().unwrap().port();
+        let port = socket.address.port();
         let target = SocketAddr::new(target.parse().unwrap(), port);
         let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let client = UdpSocket::bind(any).await.unwrap();

@@ -17,17 +17,11 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-        }
+        Self { message: message.into(), help: None }
     }
 
     pub fn help(self, help: impl Into<String>) -> Self {
-        Self {
-            help: Some(help.into()),
-            ..self
-        }
+        Self { help: Some(help.into()), ..self }
     }
 }
 
@@ -64,11 +58,7 @@ impl<'s> Check<'s> {
     }
 
     pub fn report(&self, place: Place, Problem { message, help }: Problem) {
-        self.errors.borrow_mut().push(Diagnostic {
-            place,
-            message,
-            help,
-        });
+        self.errors.borrow_mut().push(Diagnostic { place, message, help });
     }
 
     /// The value, or nothing and a report.
@@ -91,20 +81,13 @@ impl<'s> Check<'s> {
 
     pub fn upstream(&self, name: &str) -> Result<UpstreamIndex, Problem> {
         let upstreams = self.upstreams.borrow();
-        upstreams
-            .iter()
-            .position(|upstream| upstream == name)
-            .ok_or_else(|| {
-                let problem = Problem::new(format!("no upstream `{name}`"));
-                if upstreams.is_empty() {
-                    return problem.help(format!("add `[upstream.{name}]` with its endpoints"));
-                }
-                problem.help(super::name::suggest(
-                    name,
-                    "upstreams",
-                    upstreams.iter().map(String::as_str),
-                ))
-            })
+        upstreams.iter().position(|upstream| upstream == name).ok_or_else(|| {
+            let problem = Problem::new(format!("no upstream `{name}`"));
+            if upstreams.is_empty() {
+                return problem.help(format!("add `[upstream.{name}]` with its endpoints"));
+            }
+            problem.help(super::name::suggest(name, "upstreams", upstreams.iter().map(String::as_str)))
+        })
     }
 
     pub fn add_use(&self, plugin_use: PluginUse) -> UseIndex {

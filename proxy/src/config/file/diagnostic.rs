@@ -44,20 +44,12 @@ impl fmt::Display for Diagnostics {
 
 /// The short form of rustc: position and message, the line with the place underlined, the help.
 fn write_one(f: &mut fmt::Formatter<'_>, source: &Source, diagnostic: &Diagnostic) -> fmt::Result {
-    let Diagnostic {
-        place,
-        message,
-        help,
-    } = diagnostic;
+    let Diagnostic { place, message, help } = diagnostic;
     if source.text.is_empty() {
         write!(f, "{}: error: {message}", source.name)?;
     } else {
         let at = position(&source.text, place.start);
-        write!(
-            f,
-            "{}:{}:{}: error: {message}",
-            source.name, at.line, at.column
-        )?;
+        write!(f, "{}:{}:{}: error: {message}", source.name, at.line, at.column)?;
         write_line(f, &source.text, *place, &at)?;
     }
     if let Some(help) = help {
@@ -69,20 +61,10 @@ fn write_one(f: &mut fmt::Formatter<'_>, source: &Source, diagnostic: &Diagnosti
 fn write_line(f: &mut fmt::Formatter<'_>, text: &str, place: Place, at: &Position) -> fmt::Result {
     let line = text[at.line_start..].lines().next().unwrap_or("");
     // Tabs stay tabs in the indent, so that the caret stands below its text in any terminal.
-    let indent: String = line
-        .chars()
-        .take(at.column - 1)
-        .map(|c| if c == '\t' { '\t' } else { ' ' })
-        .collect();
+    let indent: String = line.chars().take(at.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let rest = line.chars().count().saturating_sub(at.column - 1);
-    let width = text
-        .get(place.start..place.end)
-        .map_or(1, |marked| marked.chars().count());
-    write!(
-        f,
-        "\n  {line}\n  {indent}{}",
-        "^".repeat(width.min(rest).max(1))
-    )
+    let width = text.get(place.start..place.end).map_or(1, |marked| marked.chars().count());
+    write!(f, "\n  {line}\n  {indent}{}", "^".repeat(width.min(rest).max(1)))
 }
 
 /// Where a byte offset stands, counted from 1, in lines and characters.
@@ -95,11 +77,7 @@ pub(super) struct Position {
 pub(super) fn position(text: &str, offset: usize) -> Position {
     let before = &text[..text.floor_char_boundary(offset)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Position {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-        line_start,
-    }
+    Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1, line_start }
 }
 
 #[cfg(test)]
@@ -107,16 +85,9 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, start: usize, end: usize, help: Option<&str>) -> String {
-        let source = Source {
-            name: "a.toml".into(),
-            text: text.into(),
-            folder: ".".into(),
-        };
-        let diagnostic = Diagnostic {
-            place: Place { start, end },
-            message: "wrong".into(),
-            help: help.map(Into::into),
-        };
+        let source = Source { name: "a.toml".into(), text: text.into(), folder: ".".into() };
+        let diagnostic =
+            Diagnostic { place: Place { start, end }, message: "wrong".into(), help: help.map(Into::into) };
         Diagnostics::new(source, vec![diagnostic]).to_string()
     }
 
@@ -128,18 +99,12 @@ mod tests {
 
     #[test]
     fn a_place_over_several_lines_ends_with_its_first() {
-        assert_eq!(
-            shown("a = [\n1]", 4, 8, None),
-            "a.toml:1:5: error: wrong\n  a = [\n      ^"
-        );
+        assert_eq!(shown("a = [\n1]", 4, 8, None), "a.toml:1:5: error: wrong\n  a = [\n      ^");
     }
 
     #[test]
     fn a_place_outside_the_text_does_not_panic() {
-        assert_eq!(
-            shown("a", 90, 100, None),
-            "a.toml:1:2: error: wrong\n  a\n   ^"
-        );
+        assert_eq!(shown("a", 90, 100, None), "a.toml:1:2: error: wrong\n  a\n   ^");
         assert_eq!(shown("", 0, 0, None), "a.toml: error: wrong");
     }
 }

@@ -23,27 +23,16 @@ pub fn endpoints(table: &mut Table<'_, '_>) -> Option<Vec<EndpointConfig>> {
     let help = "write at least one: `endpoints = [\"127.0.0.1:5001\"]`";
     let list = check.accept(value.place, value.nonempty_list(help))?;
     let mut seen = HashMap::new();
-    Some(
-        list.iter()
-            .filter_map(|value| endpoint(check, value, &mut seen))
-            .collect(),
-    )
+    Some(list.iter().filter_map(|value| endpoint(check, value, &mut seen)).collect())
 }
 
-fn endpoint(
-    check: &Check<'_>,
-    value: &Value<'_>,
-    seen: &mut HashMap<String, Place>,
-) -> Option<EndpointConfig> {
+fn endpoint(check: &Check<'_>, value: &Value<'_>, seen: &mut HashMap<String, Place>) -> Option<EndpointConfig> {
     if value.as_text().is_some() {
         let address = address(check, value, seen)?;
         return Some(plain(value, address));
     }
     if !value.is_table() {
-        return check.accept(
-            value.place,
-            Err(value.mismatch("an address, or a table with `address`")),
-        );
+        return check.accept(value.place, Err(value.mismatch("an address, or a table with `address`")));
     }
     let mut table = value.table(check, "in an endpoint")?;
     let written = table.require("address", "\"127.0.0.1:5001\"");
@@ -58,41 +47,20 @@ fn endpoint(
     table.finish();
     let written = written?;
     let address = address(check, &written, seen)?;
-    Some(EndpointConfig {
-        weight,
-        labels,
-        draining,
-        ..plain(&written, address)
-    })
+    Some(EndpointConfig { weight, labels, draining, ..plain(&written, address) })
 }
 
 fn plain(written: &Value<'_>, address: SocketAddr) -> EndpointConfig {
     let name = written.as_text().unwrap_or_default().to_owned();
-    EndpointConfig {
-        name,
-        address,
-        weight: 1,
-        labels: Vec::new(),
-        draining: false,
-    }
+    EndpointConfig { name, address, weight: 1, labels: Vec::new(), draining: false }
 }
 
-fn address(
-    check: &Check<'_>,
-    value: &Value<'_>,
-    seen: &mut HashMap<String, Place>,
-) -> Option<SocketAddr> {
+fn address(check: &Check<'_>, value: &Value<'_>, seen: &mut HashMap<String, Place>) -> Option<SocketAddr> {
     let (host, port) = check.accept(value.place, host_and_port(value))?;
     let ip = host.parse::<IpAddr>().ok();
-    let key = ip.map_or_else(
-        || format!("{}:{port}", host.to_lowercase()),
-        |ip| SocketAddr::new(ip, port).to_string(),
-    );
+    let key = ip.map_or_else(|| format!("{}:{port}", host.to_lowercase()), |ip| SocketAddr::new(ip, port).to_string());
     if let Some(first) = seen.insert(key.clone(), value.place) {
-        let message = format!(
-            "duplicate endpoint: `{key}` is also in line {}",
-            check.line(first)
-        );
+        let message = format!("duplicate endpoint: `{key}` is also in line {}", check.line(first));
         let help = "remove one; `weight` gives an endpoint a larger share";
         check.report(value.place, Problem::new(message).help(help));
         return None;
@@ -108,30 +76,21 @@ fn host_and_port<'t>(value: &Value<'t>) -> Result<(&'t str, u16), Problem> {
     let wrong = || Problem::new(format!("`{written}` is not the address of an endpoint"));
     let example = "a host and a port: \"127.0.0.1:5001\", \"[::1]:5001\", \"backend.internal:80\"";
     if written.contains("://") {
-        return Err(wrong().help(format!(
-            "{example}; `tls = true` in the upstream stands for https"
-        )));
+        return Err(wrong().help(format!("{example}; `tls = true` in the upstream stands for https")));
     }
-    if let Some((_, port)) = written
-        .rsplit_once(':')
-        .filter(|(_, port)| port.parse::<u16>().is_err())
-    {
+    if let Some((_, port)) = written.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_err()) {
         let is_bare_v6 = written.parse::<IpAddr>().is_ok();
         if !is_bare_v6 && !port.ends_with(']') {
             return Err(Problem::new(format!("`{port}` is not a port")).help("1 to 65535"));
         }
     }
-    let has_port = written.rsplit_once(':').is_some()
-        && written.parse::<IpAddr>().is_err()
-        && !written.ends_with(']');
+    let has_port = written.rsplit_once(':').is_some() && written.parse::<IpAddr>().is_err() && !written.ends_with(']');
     if !has_port {
         return Err(Problem::new(format!("`{written}` has no port")).help(example));
     }
     match split_host_port(written) {
         Some((_, 0)) => Err(Problem::new("`0` is not a port").help("1 to 65535")),
-        Some((host, port)) if host.parse::<IpAddr>().is_ok() || is_host_name(host) => {
-            Ok((host, port))
-        }
+        Some((host, port)) if host.parse::<IpAddr>().is_ok() || is_host_name(host) => Ok((host, port)),
         _ => Err(wrong().help(example)),
     }
 }
@@ -142,8 +101,5 @@ fn resolve(check: &Check<'_>, host: &str, port: u16) -> Result<SocketAddr, Probl
             .help("a name that this machine can look up, or an IP address")
     };
     let found = (check.resolve)(host, port).map_err(|error| problem(error.to_string()))?;
-    found
-        .first()
-        .copied()
-        .ok_or_else(|| problem("it has no address".to_owned()))
+    found.first().copied().ok_or_else(|| problem("it has no address".to_owned()))
 }

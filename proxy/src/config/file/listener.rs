@@ -34,25 +34,17 @@ pub fn listener(check: &Check<'_>, value: &Value<'_>, index: usize) -> Option<Li
     let mut table = value.table(check, "in a listener")?;
     let written = table.require("address", "\"0.0.0.0:8080\"");
     let protocol = table.read("protocol", |value| {
-        value.choice(&[
-            ("http", Protocol::Http),
-            ("tcp", Protocol::Tcp),
-            ("udp", Protocol::Udp),
-        ])
+        value.choice(&[("http", Protocol::Http), ("tcp", Protocol::Tcp), ("udp", Protocol::Udp)])
     });
     let service = match protocol.unwrap_or(Protocol::Http) {
-        Protocol::Http => http(&mut table, &format!("listener[{index}]")).map(Service::Http),
-        Protocol::Tcp => tcp(&mut table).map(Service::Tcp),
+        Protocol::Http => Some(Service::Http(http(&mut table, &format!("listener[{index}]")))),
+        Protocol::Tcp => Some(Service::Tcp(tcp(&mut table))),
         Protocol::Udp => udp(&mut table).map(Service::Udp),
     };
     table.finish();
     let written = written?;
     let address = check.accept(written.place, address(&written));
-    Some(Listener {
-        address: address?,
-        service: service?,
-        place: written.place,
-    })
+    Some(Listener { address: address?, service: service?, place: written.place })
 }
 
 /// Where a server listens; port 0 lets the kernel choose.
@@ -64,52 +56,35 @@ pub fn address(value: &Value<'_>) -> Result<SocketAddr, Problem> {
     })
 }
 
-/// Every key is read before anything is given up, so that all of its errors are seen.
-fn http(table: &mut Table<'_, '_>, label: &str) -> Option<HttpListener> {
+fn http(table: &mut Table<'_, '_>, label: &str) -> HttpListener {
     let check = table.check;
     table.refuse(&["max-sessions"], "`protocol = \"http\"`");
-    let tls = table
-        .take("tls")
-        .and_then(|value| certificate::server_tls(check, &value));
+    some_destination(table);
+    let tls = table.take("tls").and_then(|value| certificate::server_tls(check, &value));
     let filters = plugin::filters(table, label);
-    one_destination(table);
-    let everything = upstream(table).map(|index| vec![route::everything(index, table.place)]);
-    let routes = route::routes(table, label);
-    let header_timeout = table.duration("header-timeout", HEADER_TIMEOUT);
-    let idle_timeout = table.duration("idle-timeout", HTTP_IDLE_TIMEOUT);
-    let max_connections = max_connections(table);
-    let max_header_bytes = table.read("max-header-bytes", |value| {
-        units::size(value, LEAST_HEADER_BYTES..=MOST_HEADER_BYTES)
-    });
-    Some(HttpListener {
+    let max_header_bytes =
+        table.read("max-header-bytes", |value| units::size(value, LEAST_HEADER_BYTES..=MOST_HEADER_BYTES));
+    HttpListener {
         tls,
         filters,
-        routes: routes.or(everything)?,
-        header_timeout,
-        idle_timeout,
-        max_connections,
+        routes: route::routes(table, label),
+        header_timeout: table.duration("header-timeout", HEADER_TIMEOUT),
+        idle_timeout: table.duration("idle-timeout", HTTP_IDLE_TIMEOUT),
+        max_connections: max_connections(table),
         max_header_bytes: max_header_bytes.unwrap_or(MAX_HEADER_BYTES),
-    })
+    }
 }
 
-fn tcp(table: &mut Table<'_, '_>) -> Option<TcpListener> {
+fn tcp(table: &mut Table<'_, '_>) -> TcpListener {
     table.refuse(&HTTP_ONLY, "`protocol = \"tcp\"`");
     table.refuse(&["max-sessions"], "`protocol = \"tcp\"`");
-    one_destination(table);
-    let everything = upstream(table);
-    let sni = sni::routes(table);
-    let idle_timeout = table.duration("idle-timeout", TCP_IDLE_TIMEOUT);
-    let max_connections = max_connections(table);
-    let first = sni
-        .as_ref()
-        .and_then(|routes| routes.first())
-        .map(|(_, upstream)| *upstream);
-    Some(TcpListener {
-        upstream: everything.or(first)?,
-        sni: sni.unwrap_or_default(),
-        idle_timeout,
-        max_connections,
-    })
+    some_destination(table);
+    TcpListener {
+        upstream: upstream(table),
+        sni: sni::routes(table),
+        idle_timeout: table.duration("idle-timeout", TCP_IDLE_TIMEOUT),
+        max_connections: max_connections(table),
+    }
 }
 
 fn udp(table: &mut Table<'_, '_>) -> Option<UdpListener> {
@@ -121,23 +96,15 @@ fn udp(table: &mut Table<'_, '_>) -> Option<UdpListener> {
     let upstream = upstream(table);
     let idle_timeout = table.duration("idle-timeout", UDP_IDLE_TIMEOUT);
     let max_sessions = table.count("max-sessions", MAX_SESSIONS, 1..=MANY);
-    Some(UdpListener {
-        upstream: upstream?,
-        idle_timeout,
-        max_sessions,
-    })
+    Some(UdpListener { upstream: upstream?, idle_timeout, max_sessions })
 }
 
-/// `upstream` takes all; `routes` choose.
-fn one_destination(table: &Table<'_, '_>) {
-    let problem = match (table.has("upstream"), table.has("routes")) {
-        (true, true) => Problem::new("a listener has either `upstream` or `routes`, found both")
-            .help("a route without conditions, `{ upstream = \"NAME\" }`, takes what the others leave"),
-        (false, false) => Problem::new("a listener needs `upstream` or `routes`, found neither")
-            .help("write `upstream = \"NAME\"` to send everything there"),
-        _ => return,
-    };
-    table.report(problem);
+/// `routes` choose, and `upstream` takes what they leave.
+fn some_destination(table: &Table<'_, '_>) {
+    if !table.has("upstream") && !table.has("routes") {
+        let problem = Problem::new("a listener needs `upstream` or `routes`, found neither");
+        table.report(problem.help("write `upstream = \"NAME\"` to send everything there"));
+    }
 }
 
 pub fn upstream(table: &mut Table<'_, '_>) -> Option<UpstreamIndex> {

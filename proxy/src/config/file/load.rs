@@ -12,11 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const EXPIRES: Duration = Duration::from_secs(10);
 
 pub fn none() -> LoadReports {
-    LoadReports {
-        orca: false,
-        poll: None,
-        expires: EXPIRES,
-    }
+    LoadReports { orca: false, poll: None, expires: EXPIRES }
 }
 
 pub fn load(check: &Check<'_>, value: &Value<'_>) -> Option<LoadReports> {
@@ -31,11 +27,7 @@ pub fn load(check: &Check<'_>, value: &Value<'_>) -> Option<LoadReports> {
         table.report(Problem::new(message));
     }
     table.finish();
-    Some(LoadReports {
-        orca,
-        poll,
-        expires,
-    })
+    Some(LoadReports { orca, poll, expires })
 }
 
 fn poll(check: &Check<'_>, value: &Value<'_>) -> Option<LoadPoll> {
@@ -45,9 +37,5 @@ fn poll(check: &Check<'_>, value: &Value<'_>) -> Option<LoadPoll> {
     let timeout = table.duration("timeout", TIMEOUT);
     table.finish();
     let path = path?;
-    Some(LoadPoll {
-        path: check.accept(path.place, health::path(&path))?,
-        interval,
-        timeout,
-    })
+    Some(LoadPoll { path: check.accept(path.place, health::path(&path))?, interval, timeout })
 }

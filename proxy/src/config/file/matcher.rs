@@ -35,9 +35,8 @@ pub fn host(value: &Value<'_>) -> Result<HostMatch, Problem> {
             None => HostMatch::Exact(lower),
         });
     }
-    let has_port = lower
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.contains(':') && port.parse::<u16>().is_ok());
+    let has_port =
+        lower.rsplit_once(':').is_some_and(|(host, port)| !host.contains(':') && port.parse::<u16>().is_ok());
     let help = if has_port {
         "leave the port out: a route matches the name only"
     } else if lower.contains('*') {
@@ -52,26 +51,22 @@ pub fn host(value: &Value<'_>) -> Result<HostMatch, Problem> {
 
 /// As it stands in a Host header: IPv6 in brackets.
 fn is_ip(host: &str) -> bool {
-    let v6 = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    host.parse::<std::net::Ipv4Addr>().is_ok()
-        || v6.is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok())
+    let v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    host.parse::<std::net::Ipv4Addr>().is_ok() || v6.is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
 fn path(value: &Value<'_>) -> Result<PathMatch, Problem> {
     let written = value.text()?;
     if let Some(pattern) = written.strip_prefix("~ ") {
-        regex(pattern.trim_start())?;
-        return Ok(PathMatch::Regex(pattern.trim_start().to_owned()));
+        let pattern = pattern.trim_start();
+        regex(pattern)?;
+        // As it is matched: a pattern that ends in a comment would swallow the anchor.
+        regex(&format!("^(?:{pattern})$"))?;
+        return Ok(PathMatch::Regex(pattern.to_owned()));
     }
     plain_path(written)?;
     let path = written.to_owned();
-    Ok(if path.ends_with('/') {
-        PathMatch::Prefix(path)
-    } else {
-        PathMatch::Exact(path)
-    })
+    Ok(if path.ends_with('/') { PathMatch::Prefix(path) } else { PathMatch::Exact(path) })
 }
 
 fn plain_path(written: &str) -> Result<(), Problem> {
@@ -101,9 +96,7 @@ pub fn regex(pattern: &str) -> Result<regex::Regex, Problem> {
 
 fn methods(table: &mut Table<'_, '_>) -> Vec<Method> {
     let check = table.check;
-    let list = table.read("methods", |value| {
-        value.nonempty_list("leave it out for any method")
-    });
+    let list = table.read("methods", |value| value.nonempty_list("leave it out for any method"));
     let read = |value: &Value<'_>| check.accept(value.place, method(value));
     list.unwrap_or_default().iter().filter_map(read).collect()
 }
@@ -133,16 +126,9 @@ fn conditions<N: PartialEq>(
             continue;
         };
         if conditions.iter().any(|(other, _)| *other == name) {
-            check.report(
-                entry.key_place,
-                Problem::new(format!("`{}` stands in `{key}` twice", entry.key)),
-            );
+            check.report(entry.key_place, Problem::new(format!("`{}` stands in `{key}` twice", entry.key)));
         }
-        let value = if value == "*" {
-            ValueMatch::Present
-        } else {
-            ValueMatch::Exact(value.to_owned())
-        };
+        let value = if value == "*" { ValueMatch::Present } else { ValueMatch::Exact(value.to_owned()) };
         conditions.push((name, value));
     }
     conditions
@@ -150,17 +136,13 @@ fn conditions<N: PartialEq>(
 
 pub fn header_name(entry: &Entry<'_>) -> Result<HeaderName, Problem> {
     HeaderName::try_from(entry.key).map_err(|_| {
-        Problem::new(format!("`{}` is not the name of a header", entry.key))
-            .help("letters, digits and `-`")
+        Problem::new(format!("`{}` is not the name of a header", entry.key)).help("letters, digits and `-`")
     })
 }
 
 fn cookie_name(entry: &Entry<'_>) -> Result<String, Problem> {
     // The same characters as in a header's name (RFC 6265 4.1.1 and RFC 9110 5.1: a token).
-    HeaderName::try_from(entry.key)
-        .map(|_| entry.key.to_owned())
-        .map_err(|_| {
-            Problem::new(format!("`{}` is not the name of a cookie", entry.key))
-                .help("letters, digits, `-` and `_`")
-        })
+    HeaderName::try_from(entry.key).map(|_| entry.key.to_owned()).map_err(|_| {
+        Problem::new(format!("`{}` is not the name of a cookie", entry.key)).help("letters, digits, `-` and `_`")
+    })
 }

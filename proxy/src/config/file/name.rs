@@ -6,11 +6,7 @@ const SHOWN: usize = 24;
 /// `did you mean …?` where a known name is near, and all of them in any case.
 pub fn suggest<'n>(written: &str, what: &str, known: impl Iterator<Item = &'n str>) -> String {
     let known: Vec<&str> = known.collect();
-    let mut list: Vec<String> = known
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let mut list: Vec<String> = known.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
     if known.len() > SHOWN {
         list.push(format!("and {} more", known.len() - SHOWN));
     }
@@ -36,9 +32,7 @@ fn nearest<'n>(written: &str, known: &[&'n str]) -> Option<&'n str> {
 pub fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -61,26 +55,10 @@ mod tests {
 
     #[test]
     fn host_names() {
-        for good in [
-            "localhost",
-            "a.example.com",
-            "my_service",
-            "10.example",
-            "x1",
-        ] {
+        for good in ["localhost", "a.example.com", "my_service", "10.example", "x1"] {
             assert!(is_host_name(good), "{good}");
         }
-        for bad in [
-            "",
-            "a..b",
-            "127.0.0",
-            "300.1.1.1",
-            "-a",
-            "a b",
-            "é.fr",
-            "a.",
-            &"a".repeat(64),
-        ] {
+        for bad in ["", "a..b", "127.0.0", "300.1.1.1", "-a", "a b", "é.fr", "a.", &"a".repeat(64)] {
             assert!(!is_host_name(bad), "{bad}");
         }
     }

@@ -18,12 +18,7 @@ pub fn filters(table: &mut Table<'_, '_>, label: &str) -> Vec<UseIndex> {
     list.iter()
         .enumerate()
         .filter_map(|(index, value)| {
-            plugin_use(
-                check,
-                value,
-                PluginKind::HttpFilter,
-                &format!("{label}.filters[{index}]"),
-            )
+            plugin_use(check, value, PluginKind::HttpFilter, &format!("{label}.filters[{index}]"))
         })
         .collect()
 }
@@ -35,37 +30,20 @@ pub fn balancer(table: &mut Table<'_, '_>, label: &str) -> Option<UseIndex> {
     if let Some(value) = table.take("balancer") {
         return plugin_use(check, &value, PluginKind::Balancer, &label);
     }
-    check.accept(
-        table.place,
-        exists(check, DEFAULT_BALANCER, PluginKind::Balancer),
-    )?;
-    Some(check.add_use(plain(
-        DEFAULT_BALANCER,
-        PluginKind::Balancer,
-        &label,
-        table.place,
-    )))
+    check.accept(table.place, exists(check, DEFAULT_BALANCER, PluginKind::Balancer))?;
+    Some(check.add_use(plain(DEFAULT_BALANCER, PluginKind::Balancer, &label, table.place)))
 }
 
-fn plugin_use(
-    check: &Check<'_>,
-    value: &Value<'_>,
-    kind: PluginKind,
-    label: &str,
-) -> Option<UseIndex> {
+fn plugin_use(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str) -> Option<UseIndex> {
     if value.is_table() {
         return detailed(check, value, kind, label);
     }
     let read = || {
-        let name = value
-            .as_text()
-            .ok_or_else(|| value.mismatch("the name of a plugin, or a table with `plugin`"))?;
+        let name = value.as_text().ok_or_else(|| value.mismatch("the name of a plugin, or a table with `plugin`"))?;
         exists(check, name, kind)?;
         Ok(plain(name, kind, label, value.place))
     };
-    check
-        .accept(value.place, read())
-        .map(|plain| check.add_use(plain))
+    check.accept(value.place, read()).map(|plain| check.add_use(plain))
 }
 
 fn plain(name: &str, kind: PluginKind, label: &str, place: Place) -> PluginUse {
@@ -82,12 +60,7 @@ fn plain(name: &str, kind: PluginKind, label: &str, place: Place) -> PluginUse {
 }
 
 /// A wrapped balancer comes before the one that wraps it.
-fn detailed(
-    check: &Check<'_>,
-    value: &Value<'_>,
-    kind: PluginKind,
-    label: &str,
-) -> Option<UseIndex> {
+fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str) -> Option<UseIndex> {
     let mut table = value.table(check, "in the use of a plugin")?;
     let name = table.require("plugin", "\"NAME\"");
     let settings = table.read("settings", settings);
@@ -95,18 +68,16 @@ fn detailed(
     let defaults = PluginLimits::default();
     let limits = PluginLimits {
         deadline: table.duration("deadline", defaults.deadline),
-        memory: table
-            .read("memory", |value| units::size(value, MEMORY))
-            .unwrap_or(defaults.memory),
+        memory: table.read("memory", |value| units::size(value, MEMORY)).unwrap_or(defaults.memory),
     };
     let then = match kind {
         PluginKind::HttpFilter => {
             table.refuse(&["then"], "a filter: only a balancer wraps another");
             None
         }
-        PluginKind::Balancer => table
-            .take("then")
-            .and_then(|value| plugin_use(check, &value, kind, &format!("{label}.then"))),
+        PluginKind::Balancer => {
+            table.take("then").and_then(|value| plugin_use(check, &value, kind, &format!("{label}.then")))
+        }
     };
     table.finish();
     let name_value = name?;
@@ -123,9 +94,7 @@ fn detailed(
 
 fn settings(value: &Value<'_>) -> Result<String, Problem> {
     if !value.is_table() {
-        return Err(value
-            .mismatch("a table")
-            .help("write `settings = { NAME = VALUE }`"));
+        return Err(value.mismatch("a table").help("write `settings = { NAME = VALUE }`"));
     }
     value.json().map(|json| json.to_string())
 }
@@ -144,17 +113,13 @@ fn policy(value: &Value<'_>, kind: PluginKind) -> Result<OnFailure, Problem> {
         PluginKind::HttpFilter => ("a filter", [("open", OnFailure::Open), closed]),
     };
     let written = value.text()?;
-    words
-        .iter()
-        .find(|(word, _)| *word == written)
-        .map(|(_, policy)| *policy)
-        .ok_or_else(|| {
-            Problem::new(format!("`on-failure` of {what} cannot be `{written}`")).help(suggest(
-                written,
-                "known",
-                words.iter().map(|(word, _)| *word),
-            ))
-        })
+    words.iter().find(|(word, _)| *word == written).map(|(_, policy)| *policy).ok_or_else(|| {
+        Problem::new(format!("`on-failure` of {what} cannot be `{written}`")).help(suggest(
+            written,
+            "known",
+            words.iter().map(|(word, _)| *word),
+        ))
+    })
 }
 
 fn exists(check: &Check<'_>, name: &str, kind: PluginKind) -> Result<(), Problem> {
@@ -167,11 +132,7 @@ fn exists(check: &Check<'_>, name: &str, kind: PluginKind) -> Result<(), Problem
         Some(other) => Problem::new(format!("plugin `{name}` is {}, not {one}", nouns(*other).0)),
         None => Problem::new(format!("no plugin `{name}`")),
     };
-    let mut fitting = check
-        .plugins
-        .iter()
-        .filter(|(_, kinds)| kinds.contains(&kind))
-        .map(|(name, _)| name.as_str());
+    let mut fitting = check.plugins.iter().filter(|(_, kinds)| kinds.contains(&kind)).map(|(name, _)| name.as_str());
     let help = match fitting.next() {
         Some(first) => suggest(name, many, std::iter::once(first).chain(fitting)),
         None => format!("there are no {many}; put {name}.wasm into the `plugins` folder"),

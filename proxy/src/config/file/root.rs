@@ -20,17 +20,12 @@ pub fn config(mut table: Table<'_, '_>, plugins: Option<PathBuf>) -> Config {
     let cache = table.text("cache").map(|written| check.path(written));
     let admin = table.take("admin").and_then(|value| admin(check, &value));
     let log = table.take("log").and_then(|value| log(check, &value));
-    let drain_timeout = table
-        .read("drain-timeout", units::duration_or_zero)
-        .unwrap_or(DRAIN_TIMEOUT);
+    let drain_timeout = table.read("drain-timeout", units::duration_or_zero).unwrap_or(DRAIN_TIMEOUT);
     let upstreams = upstream_entries(&mut table);
     // Listeners name upstreams that may stand below them.
     check.name_upstreams(upstreams.iter().map(|entry| entry.key.to_owned()).collect());
     let listeners = listeners(&mut table);
-    let upstreams = upstreams
-        .iter()
-        .filter_map(|entry| upstream::upstream(check, entry))
-        .collect();
+    let upstreams = upstreams.iter().filter_map(|entry| upstream::upstream(check, entry)).collect();
     table.finish();
     overlap::report(check, admin, &listeners);
     Config {
@@ -54,11 +49,8 @@ fn folder_exists(check: &Check<'_>, value: &Value<'_>) -> Result<(), Problem> {
     let path = check.path(value.text()?);
     match std::fs::read_dir(&path) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Problem::new(format!(
-            "cannot read the plugins folder {}: {error}",
-            path.display()
-        ))
-        .help("create it; without the key, only the built-in plugins are there")),
+        Err(error) => Err(Problem::new(format!("cannot read the plugins folder {}: {error}", path.display()))
+            .help("create it; without the key, only the built-in plugins are there")),
     }
 }
 
@@ -67,18 +59,11 @@ fn admin(check: &Check<'_>, value: &Value<'_>) -> Option<(SocketAddr, Place)> {
     let address = table.require("address", "\"127.0.0.1:9901\"");
     table.finish();
     let address = address?;
-    Some((
-        check.accept(address.place, listener::address(&address))?,
-        address.place,
-    ))
+    Some((check.accept(address.place, listener::address(&address))?, address.place))
 }
 
 fn default_log() -> Log {
-    Log {
-        level: "info".to_owned(),
-        format: LogFormat::Text,
-        access: true,
-    }
+    Log { level: "info".to_owned(), format: LogFormat::Text, access: true }
 }
 
 fn log(check: &Check<'_>, value: &Value<'_>) -> Option<Log> {
@@ -87,9 +72,7 @@ fn log(check: &Check<'_>, value: &Value<'_>) -> Option<Log> {
     let log = Log {
         level: table.read("level", level).unwrap_or(default.level),
         format: table
-            .read("format", |value| {
-                value.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)])
-            })
+            .read("format", |value| value.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))
             .unwrap_or(default.format),
         access: table.flag("access", default.access),
     };
@@ -102,9 +85,7 @@ fn level(value: &Value<'_>) -> Result<String, Problem> {
     let written = value.text()?;
     let part = |part: &str| {
         let (target, level) = part.trim().split_once('=').unwrap_or(("", part.trim()));
-        target
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_:.-".contains(&b))
+        target.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:.-".contains(&b))
             && ["off", "error", "warn", "info", "debug", "trace"].contains(&level)
     };
     if written.split(',').all(part) {
@@ -116,26 +97,17 @@ fn level(value: &Value<'_>) -> Result<String, Problem> {
 
 fn upstream_entries<'t>(table: &mut Table<'_, 't>) -> Vec<Entry<'t>> {
     let help = "write `[upstream.NAME]` for each upstream";
-    table
-        .read("upstream", |value| {
-            value.entries().map_err(|problem| problem.help(help))
-        })
-        .unwrap_or_default()
+    table.read("upstream", |value| value.entries().map_err(|problem| problem.help(help))).unwrap_or_default()
 }
 
 fn listeners(table: &mut Table<'_, '_>) -> Vec<Listener> {
     let help = "write `[[listener]]`, then `address = \"0.0.0.0:8080\"` and `upstream` or `routes`";
     let check = table.check;
     let written = table.has("listener");
-    let list = table.read("listener", |value| {
-        value.list().map_err(|problem| problem.help(help))
-    });
+    let list = table.read("listener", |value| value.list().map_err(|problem| problem.help(help)));
     if !written || list.as_ref().is_some_and(Vec::is_empty) {
         table.report(Problem::new("no listener: nothing would be served").help(help));
     }
     let list = list.unwrap_or_default();
-    list.iter()
-        .enumerate()
-        .filter_map(|(index, value)| listener::listener(check, value, index))
-        .collect()
+    list.iter().enumerate().filter_map(|(index, value)| listener::listener(check, value, index)).collect()
 }

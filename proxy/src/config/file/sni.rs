@@ -9,33 +9,17 @@ use super::table::Table;
 use super::value::Value;
 use crate::config::{HostMatch, Place, UpstreamIndex};
 
-pub fn routes(table: &mut Table<'_, '_>) -> Option<Vec<(String, UpstreamIndex)>> {
+pub fn routes(table: &mut Table<'_, '_>) -> Vec<(String, UpstreamIndex)> {
     let check = table.check;
-    let list = table.read("routes", |value| {
-        value.nonempty_list("write a route or leave the key out")
-    })?;
+    let list = table.read("routes", |value| value.nonempty_list("write a route or leave the key out"));
     let mut seen = HashMap::new();
-    Some(
-        list.iter()
-            .filter_map(|value| route(check, value, &mut seen))
-            .collect(),
-    )
+    list.unwrap_or_default().iter().filter_map(|value| route(check, value, &mut seen)).collect()
 }
 
-fn route(
-    check: &Check<'_>,
-    value: &Value<'_>,
-    seen: &mut HashMap<String, Place>,
-) -> Option<(String, UpstreamIndex)> {
+fn route(check: &Check<'_>, value: &Value<'_>, seen: &mut HashMap<String, Place>) -> Option<(String, UpstreamIndex)> {
     let mut table = value.table(check, "in a route of a TCP listener")?;
-    table.refuse(
-        &["host", "path", "methods", "headers", "cookies", "query"],
-        "a TCP listener, which sees only `sni`",
-    );
-    table.refuse(
-        &["filters", "redirect", "respond", "rewrite", "timeout"],
-        "a TCP listener",
-    );
+    table.refuse(&["host", "path", "methods", "headers", "cookies", "query"], "a TCP listener, which sees only `sni`");
+    table.refuse(&["filters", "redirect", "respond", "rewrite", "timeout"], "a TCP listener");
     let name = table.require("sni", "\"db.example.com\"");
     if !table.has("upstream") {
         table.require("upstream", "\"NAME\"");
@@ -45,10 +29,7 @@ fn route(
     let name = name?;
     let server_name = check.accept(name.place, server_name(&name))?;
     if let Some(first) = seen.insert(server_name.clone(), name.place) {
-        let problem = Problem::new(format!(
-            "duplicate route: `{server_name}` is also in line {}",
-            check.line(first)
-        ));
+        let problem = Problem::new(format!("duplicate route: `{server_name}` is also in line {}", check.line(first)));
         check.report(name.place, problem.help("only the first could ever match"));
     }
     Some((server_name, upstream?))

@@ -1,1 +1,269 @@
+//! What a right file becomes, and that no file whatever makes the reader panic.
 
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Diagnostics, KnownPlugins, Source, parse_with};
+use crate::config::{
+    Config, EndpointConfig, HostMatch, HttpListener, OnFailure, PathMatch, PluginKind, PluginLimits, Probe, Rewrite,
+    Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
+};
+
+const FULL: &str = include_str!("full.toml");
+
+fn read(text: &str) -> Result<Config, Diagnostics> {
+    let source = Source { name: "jackfield.toml".to_owned(), text: text.to_owned(), folder: "/nowhere".into() };
+    parse_with(source, known, resolve)
+}
+
+fn known(_: Option<&Path>) -> KnownPlugins {
+    let balancers = ["round-robin", "least-connections", "zone", "maglev"];
+    let filters = ["x-forwarded-for", "headers"];
+    let balancers = balancers.map(|name| (name.to_owned(), vec![PluginKind::Balancer]));
+    let filters = filters.map(|name| (name.to_owned(), vec![PluginKind::HttpFilter]));
+    balancers.into_iter().chain(filters).collect()
+}
+
+/// One name, no network.
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match host {
+        "backend.internal" => Ok(vec![SocketAddr::from(([10, 0, 0, 7], port))]),
+        _ => Err(io::Error::other("not known")),
+    }
+}
+
+fn full() -> Config {
+    read(FULL).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn http(config: &Config) -> &HttpListener {
+    match &config.listeners[0].service {
+        Service::Http(http) => http,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn route<'c>(config: &'c Config, name: &str) -> &'c Route {
+    let routes = &http(config).routes;
+    routes.iter().find(|route| &*route.name == name).expect(name)
+}
+
+#[test]
+fn the_shortest_file_has_all_defaults() {
+    let text = r#"
+        [[listener]]
+        address = "127.0.0.1:8080"
+        upstream = "api"
+        [upstream.api]
+        endpoints = ["127.0.0.1:5001"]
+    "#;
+    let config = read(text).unwrap();
+    assert!(config.workers >= 1);
+    assert_eq!((config.plugins.as_ref(), config.cache.as_ref(), config.admin), (None, None, None));
+    assert_eq!(config.drain_timeout, Duration::from_secs(30));
+    assert_eq!(http(&config).header_timeout, Duration::from_secs(10));
+    assert_eq!(http(&config).idle_timeout, Duration::from_mins(1));
+    assert_eq!(http(&config).max_header_bytes, 64 << 10);
+    assert_eq!(route(&config, "/").timeout, Duration::from_mins(1));
+    let upstream = &config.upstreams[0];
+    assert_eq!(upstream.connect_timeout, Duration::from_secs(3));
+    assert_eq!(upstream.keep_alive, Duration::from_mins(1));
+    assert_eq!((upstream.max_idle, upstream.retries), (64, 2));
+    assert_eq!(upstream.protocol, UpstreamProtocol::Auto);
+    assert_eq!((&upstream.tls, &upstream.health, &upstream.load.poll), (&None, &None, &None));
+    let balancer = &config.uses[upstream.balancer];
+    assert_eq!((&*balancer.plugin, &*balancer.settings), ("round-robin", "{}"));
+    assert_eq!((balancer.on_failure, balancer.limits), (OnFailure::Fallback, PluginLimits::default()));
+}
+
+#[test]
+fn upstreams_stand_in_file_order_and_are_named_before_they_are_written() {
+    let config = full();
+    let names: Vec<&str> = config.upstreams.iter().map(|upstream| &*upstream.name).collect();
+    assert_eq!(names, ["web", "api"]);
+    let RouteAction::Forward { upstream, rewrite } = &route(&config, "users").action else { panic!() };
+    assert_eq!(*upstream, config.upstream("api").unwrap());
+    assert_eq!(*rewrite, Some(Rewrite::Prefix("/v2/".to_owned())));
+}
+
+#[test]
+fn conditions_are_told_apart_by_their_form() {
+    let config = full();
+    let users = &route(&config, "users").matches;
+    assert_eq!(users.host, HostMatch::Wildcard("example.com".to_owned()));
+    assert_eq!(users.path, PathMatch::Prefix("/users/".to_owned()));
+    assert_eq!(users.headers[0].1, ValueMatch::Exact("gold".to_owned()));
+    assert_eq!(users.cookies, [("beta".to_owned(), ValueMatch::Present)]);
+    let exact = &route(&config, "www.EXAMPLE.com/old").matches;
+    assert_eq!(exact.host, HostMatch::Exact("www.example.com".to_owned()));
+    assert_eq!(exact.path, PathMatch::Exact("/old".to_owned()));
+    let regex = &route(&config, "~ /a/[0-9]+").matches;
+    assert_eq!(regex.path, PathMatch::Regex("/a/[0-9]+".to_owned()));
+}
+
+#[test]
+fn what_no_route_takes_goes_to_the_upstream_of_the_listener() {
+    let config = full();
+    let last = http(&config).routes.last().unwrap();
+    assert_eq!(last.matches.path, PathMatch::Regex(".*".to_owned()));
+    let RouteAction::Forward { upstream, .. } = last.action else { panic!() };
+    assert_eq!(&*config.upstreams[upstream].name, "web");
+}
+
+#[test]
+fn endpoints_keep_their_name_and_have_an_address() {
+    let config = full();
+    let expected = EndpointConfig {
+        name: "backend.internal:80".to_owned(),
+        address: SocketAddr::from(([10, 0, 0, 7], 80)),
+        weight: 3,
+        labels: vec![("zone".to_owned(), "a".to_owned())],
+        draining: true,
+    };
+    assert_eq!(config.upstreams[1].endpoints[1], expected);
+}
+
+#[test]
+fn health_checks_expect_ranges() {
+    let config = full();
+    let Some(Probe::Http { expect, .. }) = config.upstreams[1].health.as_ref().map(|health| &health.probe) else {
+        panic!()
+    };
+    assert_eq!(expect, &[(200, 200), (300, 399)]);
+    let web = config.upstreams[0].health.as_ref().unwrap();
+    assert_eq!((&web.probe, web.rise, web.fall), (&Probe::Tcp, 2, 3));
+}
+
+#[test]
+fn a_balancer_that_wraps_others_is_a_chain_of_uses() {
+    let config = full();
+    let mut labels = Vec::new();
+    let mut next = Some(config.upstreams[1].balancer);
+    while let Some(index) = next {
+        let plugin_use = &config.uses[index];
+        labels.push((&*plugin_use.plugin, &*plugin_use.label));
+        next = plugin_use.then;
+    }
+    let expected = [
+        ("zone", "upstream.api.balancer"),
+        ("maglev", "upstream.api.balancer.then"),
+        ("least-connections", "upstream.api.balancer.then.then"),
+    ];
+    assert_eq!(labels, expected);
+}
+
+#[test]
+fn settings_become_json() {
+    let config = full();
+    let settings = &config.uses[config.upstreams[1].balancer].settings;
+    let json: serde_json::Value = serde_json::from_str(settings).unwrap();
+    let expected = serde_json::json!({
+        "zone": "a", "depth": 16, "share": 0.5, "since": "1979-05-27", "strict": true, "list": [1, { "b": -2 }]
+    });
+    assert_eq!(json, expected);
+}
+
+/// The examples are parts of files: what they name may be elsewhere, but what they say is right.
+#[test]
+fn the_reference_says_what_is_accepted() {
+    let reference = include_str!("../../../../docs/config.md");
+    let examples: Vec<&str> =
+        reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 7);
+    for example in examples {
+        let Err(errors) = read(example) else { continue };
+        for error in &errors.list {
+            let elsewhere = ["no upstream", "no listener", "no plugin", "cannot read"];
+            assert!(elsewhere.iter().any(|start| error.message.starts_with(start)), "{errors}");
+        }
+    }
+}
+
+/// xorshift64: enough for mutations, and the same ones each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end.max(1) as u64) as usize
+    }
+}
+
+#[test]
+fn no_file_makes_the_reader_panic() {
+    let pieces = [
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"",
+        "=",
+        ",",
+        ".",
+        "\n",
+        "\0",
+        "é",
+        "*",
+        "~ (",
+        "0",
+        "-1",
+        "true",
+        "[[listener]]",
+        "99999999999999999999",
+        "then = ",
+        "\"\"",
+        "$",
+        "{query",
+        "#",
+        ":",
+        "[::]:0",
+        "1979-05-27",
+        "nan",
+        "'''",
+    ];
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..5_000 {
+        let mut text = FULL.to_owned();
+        for _ in 0..=random.below(4) {
+            mutate(&mut text, &mut random, &pieces);
+        }
+        match read(&text) {
+            Ok(_) => accepted += 1,
+            Err(errors) => {
+                refused += 1;
+                assert!(!errors.list.is_empty() && !errors.to_string().is_empty());
+                assert!(errors.list.is_sorted_by_key(|error| error.place.start));
+            }
+        }
+    }
+    assert!(accepted > 100 && refused > 1_000, "{accepted} accepted, {refused} refused");
+}
+
+/// Takes a stretch away, doubles it, or puts one of the pieces in its place.
+fn mutate(text: &mut String, random: &mut Random, pieces: &[&str]) {
+    let start = text.floor_char_boundary(random.below(text.len()));
+    let end = text.floor_char_boundary((start + random.below(12)).min(text.len())).max(start);
+    let with = match random.below(4) {
+        0 => String::new(),
+        1 => text[start..end].repeat(2),
+        _ => pieces[random.below(pieces.len())].to_owned(),
+    };
+    text.replace_range(start..end, &with);
+}
+
+#[test]
+fn nesting_without_end_is_refused() {
+    let deep = 100_000;
+    for text in [
+        format!("a = {}", "[".repeat(deep)),
+        format!("{}a = 1", "a.".repeat(deep)),
+        format!("[upstream.api.balancer{}]", ".then".repeat(deep)),
+    ] {
+        assert!(read(&text).is_err());
+    }
+}

@@ -12,25 +12,18 @@ const LONGEST: Duration = Duration::from_hours(366 * 24);
 pub fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
     let length = duration_or_zero(value)?;
     if length.is_zero() {
-        return Err(Problem::new(format!(
-            "`{}` must be longer than nothing",
-            value.name
-        )));
+        return Err(Problem::new(format!("`{}` must be longer than nothing", value.name)));
     }
     Ok(length)
 }
 
 pub fn duration_or_zero(value: &Value<'_>) -> Result<Duration, Problem> {
     let help = "a whole number and a unit: \"250ms\", \"2s\", \"5m\", \"1h\"";
-    let written = value
-        .as_text()
-        .ok_or_else(|| value.mismatch("a duration").help(help))?;
-    let length = parse_duration(written)
-        .ok_or_else(|| Problem::new(format!("`{written}` is not a duration")).help(help))?;
+    let written = value.as_text().ok_or_else(|| value.mismatch("a duration").help(help))?;
+    let length =
+        parse_duration(written).ok_or_else(|| Problem::new(format!("`{written}` is not a duration")).help(help))?;
     if length > LONGEST {
-        return Err(
-            Problem::new(format!("`{written}` is too long")).help("at most \"8784h\", a year")
-        );
+        return Err(Problem::new(format!("`{written}` is too long")).help("at most \"8784h\", a year"));
     }
     Ok(length)
 }
@@ -54,23 +47,15 @@ pub fn size(value: &Value<'_>, range: RangeInclusive<usize>) -> Result<usize, Pr
             Problem::new(format!("`{written}` is not a size"))
                 .help("bytes, or a whole number and a unit: \"64KiB\", \"16MiB\", \"1GiB\"")
         })?,
-        None if value.is_integer() => value.integer(0..=u64::MAX)?,
+        None if value.is_integer() => value.integer(*range.start() as u64..=*range.end() as u64)?,
         None => {
-            return Err(value
-                .mismatch("a size")
-                .help("bytes, or \"64KiB\", \"16MiB\", \"1GiB\""));
+            return Err(value.mismatch("a size").help("bytes, or \"64KiB\", \"16MiB\", \"1GiB\""));
         }
     };
-    usize::try_from(bytes)
-        .ok()
-        .filter(|bytes| range.contains(bytes))
-        .ok_or_else(|| {
-            let (low, high) = (show_size(*range.start()), show_size(*range.end()));
-            Problem::new(format!(
-                "`{}` must be {low} to {high}, found {bytes} bytes",
-                value.name
-            ))
-        })
+    usize::try_from(bytes).ok().filter(|bytes| range.contains(bytes)).ok_or_else(|| {
+        let (low, high) = (show_size(*range.start()), show_size(*range.end()));
+        Problem::new(format!("`{}` must be from {low} to {high}, found {bytes} bytes", value.name))
+    })
 }
 
 fn parse_size(written: &str) -> Option<u64> {
@@ -87,10 +72,7 @@ fn parse_size(written: &str) -> Option<u64> {
 
 fn show_size(bytes: usize) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units
-        .iter()
-        .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))
-    {
+    match units.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", bytes / unit),
         None => bytes.to_string(),
     }
@@ -113,17 +95,7 @@ mod tests {
         assert_eq!(parse_duration("2 s"), Some(Duration::from_secs(2)));
         assert_eq!(parse_duration("5m"), Some(Duration::from_mins(5)));
         assert_eq!(parse_duration("1h"), Some(Duration::from_hours(1)));
-        for bad in [
-            "",
-            "5",
-            "s",
-            "-1s",
-            "1.5s",
-            "1d",
-            "1s ",
-            "99999999999999999999s",
-            "18446744073709551615h",
-        ] {
+        for bad in ["", "5", "s", "-1s", "1.5s", "1d", "1s ", "99999999999999999999s", "18446744073709551615h"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }

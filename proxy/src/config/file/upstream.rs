@@ -12,29 +12,18 @@ const KEEP_ALIVE: Duration = Duration::from_mins(1);
 const MAX_IDLE: usize = 64;
 const RETRIES: u64 = 2;
 
-const PROTOCOLS: [(&str, UpstreamProtocol); 3] = [
-    ("http1", UpstreamProtocol::Http1),
-    ("h2", UpstreamProtocol::Http2),
-    ("auto", UpstreamProtocol::Auto),
-];
+const PROTOCOLS: [(&str, UpstreamProtocol); 3] =
+    [("http1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::Http2), ("auto", UpstreamProtocol::Auto)];
 
 /// Every key is read before anything is given up, so that all of its errors are seen.
 pub fn upstream(check: &Check<'_>, entry: &Entry<'_>) -> Option<Upstream> {
     let mut table = entry.value.table(check, "in an upstream")?;
     let balancer = plugin::balancer(&mut table, &format!("upstream.{}", entry.key));
     let endpoints = endpoint::endpoints(&mut table);
-    let protocol = table
-        .read("protocol", |value| value.choice(&PROTOCOLS))
-        .unwrap_or(UpstreamProtocol::Auto);
-    let tls = table
-        .take("tls")
-        .and_then(|value| certificate::client_tls(check, &value));
-    let health = table
-        .take("health")
-        .and_then(|value| health::health(check, &value));
-    let load = table
-        .take("load")
-        .and_then(|value| load::load(check, &value));
+    let protocol = table.read("protocol", |value| value.choice(&PROTOCOLS)).unwrap_or(UpstreamProtocol::Auto);
+    let tls = table.take("tls").and_then(|value| certificate::client_tls(check, &value));
+    let health = table.take("health").and_then(|value| health::health(check, &value));
+    let load = table.take("load").and_then(|value| load::load(check, &value));
     let connect_timeout = table.duration("connect-timeout", CONNECT_TIMEOUT);
     let keep_alive = table.duration("keep-alive", KEEP_ALIVE);
     let max_idle = table.count("max-idle", MAX_IDLE, 0..=65_536);

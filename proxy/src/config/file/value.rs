@@ -19,11 +19,7 @@ pub struct Value<'t> {
 
 impl<'t> Value<'t> {
     pub fn new(name: impl Into<String>, spanned: &'t Spanned<DeValue<'t>>) -> Self {
-        Self {
-            name: name.into(),
-            place: place(spanned),
-            inner: spanned.get_ref(),
-        }
+        Self { name: name.into(), place: place(spanned), inner: spanned.get_ref() }
     }
 
     pub fn text(&self) -> Result<&'t str, Problem> {
@@ -31,16 +27,11 @@ impl<'t> Value<'t> {
     }
 
     pub fn flag(&self) -> Result<bool, Problem> {
-        self.inner
-            .as_bool()
-            .ok_or_else(|| self.mismatch("true or false"))
+        self.inner.as_bool().ok_or_else(|| self.mismatch("true or false"))
     }
 
     pub fn integer(&self, range: RangeInclusive<u64>) -> Result<u64, Problem> {
-        let written = self
-            .inner
-            .as_integer()
-            .ok_or_else(|| self.mismatch("a whole number"))?;
+        let written = self.inner.as_integer().ok_or_else(|| self.mismatch("a whole number"))?;
         // i128: a number too large for the range is out of range, not of the wrong type.
         i128::from_str_radix(written.as_str(), written.radix())
             .ok()
@@ -48,10 +39,7 @@ impl<'t> Value<'t> {
             .filter(|number| range.contains(number))
             .ok_or_else(|| {
                 let (low, high) = range.into_inner();
-                Problem::new(format!(
-                    "`{}` must be {low} to {high}, found {written}",
-                    self.name
-                ))
+                Problem::new(format!("`{}` must be from {low} to {high}, found {written}", self.name))
             })
     }
 
@@ -70,13 +58,7 @@ impl<'t> Value<'t> {
 
     pub fn as_list(&self) -> Option<Vec<Value<'t>>> {
         let array = self.inner.as_array()?;
-        Some(
-            array
-                .iter()
-                .enumerate()
-                .map(|(i, element)| Value::new(format!("{}[{i}]", self.name), element))
-                .collect(),
-        )
+        Some(array.iter().enumerate().map(|(i, element)| Value::new(format!("{}[{i}]", self.name), element)).collect())
     }
 
     pub fn as_text(&self) -> Option<&'t str> {
@@ -105,10 +87,7 @@ impl<'t> Value<'t> {
 
     /// The entries of a table whose keys the user chooses, in file order.
     pub fn entries(&self) -> Result<Vec<Entry<'t>>, Problem> {
-        let table = self
-            .inner
-            .as_table()
-            .ok_or_else(|| self.mismatch("a table"))?;
+        let table = self.inner.as_table().ok_or_else(|| self.mismatch("a table"))?;
         let mut entries: Vec<Entry<'t>> = table
             .iter()
             .map(|(key, value)| Entry {
@@ -124,25 +103,20 @@ impl<'t> Value<'t> {
     /// One of a few words.
     pub fn choice<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Problem> {
         let written = self.text()?;
-        words
-            .iter()
-            .find(|(word, _)| *word == written)
-            .map(|(_, meaning)| *meaning)
-            .ok_or_else(|| {
-                Problem::new(format!("unknown `{}`: `{written}`", self.name)).help(
-                    super::name::suggest(written, "known", words.iter().map(|(word, _)| *word)),
-                )
-            })
+        words.iter().find(|(word, _)| *word == written).map(|(_, meaning)| *meaning).ok_or_else(|| {
+            Problem::new(format!("unknown `{}`: `{written}`", self.name)).help(super::name::suggest(
+                written,
+                "known",
+                words.iter().map(|(word, _)| *word),
+            ))
+        })
     }
 
     /// As plugins get their settings.
     pub fn json(&self) -> Result<serde_json::Value, Problem> {
         json(self.inner).map_err(|value| {
-            Problem::new(format!(
-                "`{}` holds `{value}`, which JSON cannot say",
-                self.name
-            ))
-            .help("plugins get their settings as JSON")
+            Problem::new(format!("`{}` holds `{value}`, which is not a JSON number", self.name))
+                .help("plugins get their settings as JSON")
         })
     }
 
@@ -169,10 +143,7 @@ pub struct Entry<'t> {
 
 pub fn place<T>(spanned: &Spanned<T>) -> Place {
     let span = spanned.span();
-    Place {
-        start: span.start,
-        end: span.end,
-    }
+    Place { start: span.start, end: span.end }
 }
 
 fn json(value: &DeValue<'_>) -> Result<serde_json::Value, String> {
@@ -181,9 +152,9 @@ fn json(value: &DeValue<'_>) -> Result<serde_json::Value, String> {
         DeValue::String(text) => Json::from(text.as_ref()),
         DeValue::Boolean(flag) => Json::from(*flag),
         DeValue::Datetime(date) => Json::from(date.to_string()),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map(Json::from)
-            .map_err(|_| number.to_string())?,
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map(Json::from).map_err(|_| number.to_string())?
+        }
         DeValue::Float(number) => number
             .as_str()
             .parse()
@@ -191,19 +162,11 @@ fn json(value: &DeValue<'_>) -> Result<serde_json::Value, String> {
             .and_then(serde_json::Number::from_f64)
             .map(Json::Number)
             .ok_or_else(|| number.to_string())?,
-        DeValue::Array(list) => list
-            .iter()
-            .map(|element| json(element.get_ref()))
-            .collect::<Result<_, _>>()?,
+        DeValue::Array(list) => list.iter().map(|element| json(element.get_ref())).collect::<Result<_, _>>()?,
         DeValue::Table(table) => Json::Object(
             table
                 .iter()
-                .map(|(key, value)| {
-                    Ok((
-                        DeString::into_owned(key.get_ref().clone()),
-                        json(value.get_ref())?,
-                    ))
-                })
+                .map(|(key, value)| Ok((DeString::into_owned(key.get_ref().clone()), json(value.get_ref())?)))
                 .collect::<Result<_, String>>()?,
         ),
     })

@@ -58,6 +58,10 @@ impl endpoints::Host for Host {
         self.set.as_ref().is_some_and(|set| self.choice.is_tried(set, endpoint))
     }
 
+    fn candidate(&mut self, endpoint: u32) -> bool {
+        self.set.as_ref().is_some_and(|set| self.choice.allows(set, endpoint))
+    }
+
     fn column(&mut self, of: endpoints::Measure) -> Vec<u32> {
         use endpoints::Measure;
         let Some(set) = &self.set else { return Vec::new() };

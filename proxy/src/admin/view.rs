@@ -1,0 +1,120 @@
+//! What the pages show, made of the running parts.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Snapshot;
+use crate::config::PluginKind;
+use crate::endpoint::{Endpoint, EndpointState};
+use crate::plugin::{Plugin, Usage};
+use crate::telemetry::{PluginFacts, Scrape, Telemetry, UpstreamFacts};
+use crate::upstream::Upstream;
+
+pub(super) fn scrape<'a>(telemetry: &'a Telemetry, snapshot: Option<&'a Snapshot>) -> Scrape<'a> {
+    let (upstreams, usages) = snapshot.map_or((&[][..], &[][..]), |now| (&now.upstreams, &now.usages));
+    Scrape {
+        telemetry,
+        version: snapshot.map_or(0, |snapshot| snapshot.version),
+        upstreams: upstreams.iter().map(|upstream| facts_of_upstream(upstream)).collect(),
+        plugins: usages.iter().map(|usage| facts_of_usage(usage)).collect(),
+    }
+}
+
+fn facts_of_upstream(upstream: &Upstream) -> UpstreamFacts<'_> {
+    UpstreamFacts { name: &upstream.config.name, metrics: &upstream.metrics, set: upstream.set() }
+}
+
+fn facts_of_usage(usage: &Usage) -> PluginFacts<'_> {
+    let totals = &usage.shared.totals;
+    PluginFacts {
+        plugin: &usage.config.plugin,
+        place: &usage.config.label,
+        calls: totals.calls(),
+        failures: totals.failures(),
+        time: totals.time(),
+        quarantined: usage.shared.health.is_quarantined(),
+    }
+}
+
+pub(super) fn upstreams(snapshot: Option<&Snapshot>) -> Value {
+    let Some(snapshot) = snapshot else { return json!([]) };
+    let balancer =
+        |upstream: &Upstream| snapshot.usages.get(upstream.config.balancer).map(|usage| &*usage.config.plugin);
+    snapshot
+        .upstreams
+        .iter()
+        .map(|upstream| {
+            let set = upstream.set();
+            let expiry = set.report_expiry;
+            let endpoints = set.endpoints.iter().zip(&set.states);
+            json!({
+                "name": &*upstream.config.name,
+                "balancer": balancer(upstream),
+                "requests": upstream.metrics.totals().requests(),
+                "endpoints": endpoints.map(|(endpoint, state)| view_of(endpoint, *state, expiry)).collect::<Vec<_>>(),
+            })
+        })
+        .collect()
+}
+
+fn view_of(endpoint: &Endpoint, state: EndpointState, report_expiry: Duration) -> Value {
+    let measured = &endpoint.stats;
+    let (cpu, memory) = measured.load(report_expiry);
+    // Never measured, never reported: null, not 0.
+    let share = |value: u32| (value != u32::MAX).then(|| f64::from(value) / 1e4);
+    let latency = measured.latency_us();
+    json!({
+        "name": endpoint.config.name,
+        "address": endpoint.config.address.to_string(),
+        "weight": endpoint.config.weight,
+        "state": state.name(),
+        "active": measured.active(),
+        "latency_ms": (latency != 0).then(|| f64::from(latency) / 1e3),
+        "error_rate": f64::from(measured.error_rate()) / 1e4,
+        "cpu": share(cpu),
+        "memory": share(memory),
+        "requests": measured.requests.load(Relaxed),
+        "failures": measured.failures.load(Relaxed),
+    })
+}
+
+/// The plugins there are and where they are used, and the files that are none.
+pub(super) fn plugins(snapshot: Option<&Snapshot>) -> Value {
+    let Some(snapshot) = snapshot else { return json!({ "plugins": [], "problems": [] }) };
+    let library = &snapshot.library;
+    json!({
+        "plugins": library.iter().map(|plugin| view_of_plugin(plugin, snapshot)).collect::<Vec<_>>(),
+        "problems": library.problems.iter().map(|problem| {
+            json!({ "file": problem.path.display().to_string(), "reason": problem.reason })
+        }).collect::<Vec<_>>(),
+    })
+}
+
+fn view_of_plugin(plugin: &Plugin, snapshot: &Snapshot) -> Value {
+    let kind = |kind: &PluginKind| match kind {
+        PluginKind::Balancer => "balancer",
+        PluginKind::HttpFilter => "http-filter",
+    };
+    let uses = snapshot.usages.iter().filter(|usage| usage.config.plugin == plugin.name);
+    json!({
+        "name": &*plugin.name,
+        "digest": plugin.digest,
+        "kinds": plugin.kinds().iter().map(kind).collect::<Vec<_>>(),
+        "uses": uses.map(|usage| view_of_usage(usage)).collect::<Vec<_>>(),
+    })
+}
+
+fn view_of_usage(usage: &Usage) -> Value {
+    let facts = facts_of_usage(usage);
+    json!({
+        "place": facts.place,
+        // The version that runs here: another than the library's until a swap went through.
+        "digest": usage.plugin.digest,
+        "calls": facts.calls,
+        "failures": facts.failures,
+        "seconds": facts.time.as_secs_f64(),
+        "quarantined": facts.quarantined,
+    })
+}

@@ -1,0 +1,59 @@
+//! Why a request fails, and whose fault it is: one table turns it into a status and a short body.
+
+use http::StatusCode;
+
+use crate::upstream::NoEndpoint;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    // The client's.
+    #[error("bad request: {0}")]
+    BadRequest(&'static str),
+    #[error("the client's body ended early")]
+    BrokenBody,
+    #[error("no route for this request")]
+    NoRoute,
+    #[error("method not supported")]
+    Method,
+    // The upstream's.
+    #[error("no endpoint could be connected: {0}")]
+    Connect(std::io::Error),
+    #[error("the endpoint broke off before it answered: {0}")]
+    BrokenOff(hyper::Error),
+    #[error("no answer in time")]
+    Timeout,
+    #[error("{0}")]
+    NoEndpoint(#[from] NoEndpoint),
+    // A plugin's, and the operator's.
+    #[error("plugin {0} failed")]
+    Plugin(String),
+    #[error("the rewritten path is not valid")]
+    Rewrite,
+    #[error("the proxy is starting or stopping")]
+    NotServing,
+}
+
+impl Fault {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::NOT_IMPLEMENTED,
+            Self::Connect(_) | Self::BrokenOff(_) => StatusCode::BAD_GATEWAY,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoEndpoint(_) | Self::Plugin(_) | Self::NotServing => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Rewrite => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Whether it speaks against the endpoint that was tried.
+    pub fn is_upstreams(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::BrokenOff(_) | Self::Timeout)
+    }
+
+    /// What the client is told: the status and no more, for what lies behind is not its business.
+    pub fn body(&self) -> String {
+        let status = self.status();
+        format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("error"))
+    }
+}

@@ -1,0 +1,123 @@
+//! What is kept of a request until its last byte has passed: then the endpoint counts as free, the
+//! connection goes back to its pool, and the access log and metrics hear of it.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::header::{HOST, HeaderValue};
+use http::{Method, Request, StatusCode, Uri};
+use hyper::body::{Body, Incoming};
+
+use super::Connection;
+use crate::body::{Ending, Received, RequestBody};
+use crate::endpoint::{Active, Endpoint};
+use crate::plugin::Protocol;
+use crate::telemetry::{Entry, Subject};
+use crate::upstream::{Pool, Return, Upstream};
+
+pub struct Record {
+    connection: Rc<Connection>,
+    begin: Instant,
+    /// Kept for the access log only.
+    target: Option<(Method, Uri, Option<HeaderValue>)>,
+    /// The request's id, if a plugin asked for one.
+    pub id: Option<Box<str>>,
+    pub status: StatusCode,
+    pub plugin_time: Duration,
+    pub reason: Option<String>,
+    pub upstream: Option<Arc<Upstream>>,
+    pub endpoint: Option<Arc<Endpoint>>,
+    pub active: Option<Active>,
+    pub lease: Option<(Rc<Pool>, Return)>,
+    received: Option<Received>,
+    sent: u64,
+    complete: bool,
+}
+
+/// nginx's word for a client that went away before it had its answer.
+const CLIENT_CLOSED: u16 = 499;
+
+impl Record {
+    pub fn begin(connection: &Rc<Connection>, request: &Request<Incoming>) -> Box<Self> {
+        connection.wire.begin_request();
+        let logs = connection.worker.access.is_some();
+        Box::new(Self {
+            connection: Rc::clone(connection),
+            begin: Instant::now(),
+            target: logs
+                .then(|| (request.method().clone(), request.uri().clone(), request.headers().get(HOST).cloned())),
+            id: None,
+            status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
+            plugin_time: Duration::ZERO,
+            reason: None,
+            upstream: None,
+            endpoint: None,
+            active: None,
+            lease: None,
+            received: None,
+            sent: 0,
+            complete: false,
+        })
+    }
+
+    /// The body on its way to an endpoint; its bytes are counted.
+    pub fn request_body(&mut self, incoming: Incoming) -> RequestBody {
+        if incoming.is_end_stream() {
+            return RequestBody::default();
+        }
+        let received = Received::default();
+        self.received = Some(Rc::clone(&received));
+        RequestBody::stream(incoming, received)
+    }
+
+    pub fn began(&self) -> Instant {
+        self.begin
+    }
+
+    fn tell(&mut self, took: Duration) {
+        let worker = &self.connection.worker;
+        let status = self.status.as_u16();
+        let metrics = self.upstream.as_ref().map_or(&worker.telemetry.local, |upstream| &upstream.metrics);
+        let received = self.received.as_ref().map_or(0, |received| received.get());
+        metrics.record(worker.index, status, took, received, self.sent);
+        let (Some(access), Some((method, uri, host))) = (&worker.access, self.target.take()) else { return };
+        let client = &self.connection.client;
+        let broken = (!self.complete).then_some(Cow::Borrowed("the body did not reach its end"));
+        access.record(Entry {
+            at: SystemTime::now(),
+            client: client.address,
+            protocol: if client.protocol == Protocol::Http2 { "HTTP/2" } else { "HTTP/1.1" },
+            subject: Subject::Request { method, host, uri, status, id: self.id.take() },
+            upstream: self.upstream.as_ref().map(|upstream| Arc::clone(&upstream.config.name)),
+            endpoint: self.endpoint.take(),
+            plugin_time: self.plugin_time,
+            total_time: took,
+            received,
+            sent: self.sent,
+            error: self.reason.take().map(Cow::Owned).or(broken),
+        });
+    }
+}
+
+impl Ending for Box<Record> {
+    fn end(mut self, sent: u64, complete: bool) {
+        self.sent = sent;
+        self.complete = complete;
+        if complete
+            && let Some((pool, connection)) = self.lease.take()
+            && let Some(upstream) = &self.upstream
+        {
+            pool.give_back(connection, upstream.config.max_idle);
+        }
+    }
+}
+
+/// Also when the client went away at any moment before.
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.connection.wire.end_request();
+        self.tell(self.begin.elapsed());
+    }
+}

@@ -1,0 +1,287 @@
+//! The client's connection beneath hyper: tells HTTP/1.1 from HTTP/2, keeps the time limits of a
+//! connection with one lazy timer, answers 408, and lets interim responses (1xx) out.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use crate::clock;
+use crate::tls::ServerStream;
+
+/// RFC 9113, section 3.4.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 20\r\n\r\n408 Request Timeout\n";
+
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl Stream for TcpStream {}
+impl Stream for ServerStream {}
+
+pub struct Transport<T> {
+    stream: TokioIo<T>,
+    /// What was read to tell the protocol.
+    prefix: Bytes,
+    wire: Arc<Wire>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The last write took all that was offered: no half a response is on its way.
+    at_boundary: bool,
+}
+
+/// What the transport and the requests on it tell each other. Never contended: all on one worker.
+pub struct Wire {
+    phase: AtomicU8,
+    /// The clock's milliseconds; only with a phase that has a limit.
+    deadline: AtomicU32,
+    in_flight: AtomicU32,
+    http2: AtomicBool,
+    expired: AtomicBool,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    has_interim: AtomicBool,
+    interim: Mutex<Interim>,
+}
+
+#[derive(Default)]
+struct Interim {
+    bytes: BytesMut,
+    waker: Option<Waker>,
+}
+
+/// A request's head is being read; a request is under way; nothing is going on.
+const HEAD: u8 = 0;
+const ACTIVE: u8 = 1;
+const IDLE: u8 = 2;
+
+impl Wire {
+    pub fn new(header_timeout: Duration, idle_timeout: Duration) -> Arc<Self> {
+        let wire = Self {
+            phase: AtomicU8::new(HEAD),
+            deadline: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
+            http2: AtomicBool::new(false),
+            expired: AtomicBool::new(false),
+            header_timeout,
+            idle_timeout,
+            has_interim: AtomicBool::new(false),
+            interim: Mutex::default(),
+        };
+        wire.enter(HEAD, header_timeout);
+        Arc::new(wire)
+    }
+
+    /// The head of a request is complete.
+    pub fn begin_request(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.phase.store(ACTIVE, Relaxed);
+    }
+
+    /// The last byte of its response is written, or it was given up.
+    pub fn end_request(&self) {
+        if self.in_flight.fetch_sub(1, Relaxed) == 1 {
+            self.enter(IDLE, self.idle_timeout);
+        }
+    }
+
+    /// An idle HTTP/2 connection should say goodbye.
+    pub fn is_expired(&self) -> bool {
+        self.expired.load(Relaxed)
+    }
+
+    fn enter(&self, phase: u8, limit: Duration) {
+        let limit = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX / 4).min(u32::MAX / 4);
+        self.deadline.store(clock::millis32().wrapping_add(limit), Relaxed);
+        self.phase.store(phase, Relaxed);
+    }
+
+    /// Time left, when the phase has a limit.
+    fn left(&self) -> Option<Duration> {
+        if self.phase.load(Relaxed) == ACTIVE {
+            return None;
+        }
+        let left = self.deadline.load(Relaxed).wrapping_sub(clock::millis32());
+        Some(if left > u32::MAX / 2 { Duration::ZERO } else { Duration::from_millis(u64::from(left)) })
+    }
+
+    /// An interim response (RFC 9110, section 15.2) for an HTTP/1.1 client. Passed on before
+    /// anything of the final one.
+    pub fn send_interim(&self, bytes: &[u8]) {
+        const MAX_BYTES: usize = 64 << 10;
+        let mut interim = self.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        if interim.bytes.len() + bytes.len() > MAX_BYTES {
+            return;
+        }
+        interim.bytes.extend_from_slice(bytes);
+        self.has_interim.store(true, Relaxed);
+        if let Some(waker) = interim.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Who is to be woken when an interim response comes.
+    pub fn watch_interim(&self, waker: &Waker) {
+        self.interim.lock().unwrap_or_else(PoisonError::into_inner).waker = Some(waker.clone());
+    }
+}
+
+impl<T: Stream> Transport<T> {
+    pub fn new(stream: T, wire: Arc<Wire>) -> Self {
+        Self { stream: TokioIo::new(stream), prefix: Bytes::new(), wire, timer: None, at_boundary: true }
+    }
+
+    /// Reads until the first bytes tell HTTP/2 with prior knowledge (RFC 9113, section 3.3) from
+    /// HTTP/1.1.
+    pub async fn detect_http2(&mut self) -> io::Result<bool> {
+        let mut seen = BytesMut::with_capacity(1024);
+        let limit = self.wire.header_timeout;
+        let read = async {
+            while seen.len() < HTTP2_PREFACE.len() && HTTP2_PREFACE.starts_with(&seen) {
+                if self.stream.inner_mut().read_buf(&mut seen).await? == 0 {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let result = tokio::time::timeout(limit, read).await;
+        self.prefix = seen.freeze();
+        match result {
+            Ok(result) => result.map(|()| self.prefix.starts_with(HTTP2_PREFACE)),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// In HTTP/2 bytes need not be the beginning of a request (pings, window updates): only the
+    /// idle limit holds, and they do not move it.
+    pub fn mark_http2(&self) {
+        self.wire.http2.store(true, Relaxed);
+        self.wire.enter(IDLE, self.wire.idle_timeout);
+    }
+
+    /// A request whose head does not come gets an answer, if the socket takes it at once.
+    pub fn refuse_slow(&mut self, context: &mut Context<'_>) {
+        if !self.wire.http2.load(Relaxed) && self.at_boundary {
+            let _ = Pin::new(&mut self.stream).poll_write(context, REQUEST_TIMEOUT);
+            let _ = Pin::new(&mut self.stream).poll_flush(context);
+        }
+    }
+
+    /// Ready when the phase's time is up. The timer is not moved for each request: it looks at the
+    /// deadline when it fires, and sleeps on when that has moved.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let left = self.wire.left();
+            if left == Some(Duration::ZERO) {
+                return Poll::Ready(());
+            }
+            let sleep = left.unwrap_or(self.wire.idle_timeout).max(Duration::from_millis(1));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(sleep)));
+            let sooner = tokio::time::Instant::now() + sleep;
+            if timer.is_elapsed() || (left.is_some() && timer.deadline() > sooner + Duration::from_millis(500)) {
+                timer.as_mut().reset(sooner);
+            }
+            ready!(timer.as_mut().poll(context));
+        }
+    }
+
+    fn time_is_up(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let head = self.wire.phase.load(Relaxed) == HEAD;
+        if head {
+            self.refuse_slow(context);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request's head took too long")));
+        }
+        if self.wire.http2.load(Relaxed) {
+            // The driver of the connection says goodbye (GOAWAY) when it sees this.
+            self.wire.expired.store(true, Relaxed);
+            return Poll::Pending;
+        }
+        // End of stream: an idle HTTP/1.1 connection closes without a word.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.wire.has_interim.load(Relaxed) || !self.at_boundary {
+            return Poll::Ready(Ok(()));
+        }
+        let mut interim = self.wire.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        while !interim.bytes.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &interim.bytes))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            interim.bytes.advance(written);
+        }
+        self.wire.has_interim.store(false, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: Stream> Read for Transport<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let count = self.prefix.len().min(buffer.remaining());
+            buffer.put_slice(&self.prefix.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Ready(result) => {
+                if self.wire.phase.load(Relaxed) == IDLE && !self.wire.http2.load(Relaxed) {
+                    self.wire.enter(HEAD, self.wire.header_timeout);
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                ready!(self.poll_deadline(context));
+                self.time_is_up(context)
+            }
+        }
+    }
+}
+
+impl<T: Stream> Write for Transport<T> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(context))?;
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.at_boundary = written == bytes.len();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        /// hyper offers at most this many at once: with as many, more may be waiting.
+        const MOST: usize = 64;
+        ready!(self.poll_interim(context))?;
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.at_boundary = slices.len() < MOST && written == slices.iter().map(|slice| slice.len()).sum::<usize>();
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_interim(context))?;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,48 @@
+//! Upgrades (RFC 9110, section 7.8): after 101 both sides speak something else, and we pass bytes.
+
+use std::rc::Rc;
+
+use http::Request;
+use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use super::Connection;
+use crate::endpoint::Active;
+use crate::worker::Connections;
+
+/// What becomes the client's side of the tunnel, when the request asks for one.
+pub fn wanted(request: &mut Request<Incoming>) -> Option<OnUpgrade> {
+    request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(request))
+}
+
+/// Puts back what was stripped as belonging to the endpoint's connection.
+pub fn announce(headers: &mut HeaderMap, protocol: Option<HeaderValue>) {
+    if let Some(protocol) = protocol {
+        headers.insert(UPGRADE, protocol);
+    }
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+}
+
+/// Passes bytes both ways until both sides have finished. The endpoint counts as active, and the
+/// client's connection as open, until then.
+pub fn tunnel(connection: &Rc<Connection>, client: OnUpgrade, endpoint: OnUpgrade, active: Active) {
+    let connection = Rc::clone(connection);
+    tokio::task::spawn_local(async move {
+        let registration = Connections::register(&connection.worker, connection.listener.slot);
+        let work = async {
+            let (client, endpoint) = tokio::try_join!(client, endpoint)?;
+            let (mut client, mut endpoint) = (TokioIo::new(client), TokioIo::new(endpoint));
+            let passed = tokio::io::copy_bidirectional(&mut client, &mut endpoint).await;
+            Ok::<_, hyper::Error>(passed)
+        };
+        match work.await {
+            Ok(Ok((up, down))) => tracing::debug!(up, down, "tunnel ended"),
+            Ok(Err(error)) => tracing::debug!(%error, "tunnel broke"),
+            Err(error) => tracing::debug!(%error, "upgrade failed"),
+        }
+        drop(active);
+        drop(registration);
+    });
+}

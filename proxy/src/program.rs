@@ -1,0 +1,115 @@
+//! The `jackfield` program: its commands and exit codes.
+
+mod demo;
+mod inspect;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::LogFormat;
+use crate::control::{self, Control, Origin, StartError};
+use crate::plugin::Engine;
+use crate::telemetry;
+
+/// A programmable edge proxy: balancing decisions and header changes are made by WebAssembly plugins.
+#[derive(Parser)]
+#[command(name = "jackfield", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show what it does: small origins and a proxy in front of them, no configuration needed
+    Demo,
+    /// Serve
+    Run {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Say what is wrong with a configuration, and serve nothing
+    Check {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Tools for plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+#[derive(Subcommand)]
+enum PluginCommand {
+    /// Tell kind, imports, exports and size of a plugin
+    Inspect {
+        /// A WebAssembly component
+        file: PathBuf,
+    },
+}
+
+/// For a configuration that cannot run, as `check` and `run` say it.
+const BAD_CONFIG: u8 = 2;
+
+pub fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Demo => demo::run(),
+        Command::Run { config } => run(config),
+        Command::Check { config } => check(&config),
+        Command::Plugin(PluginCommand::Inspect { file }) => inspect::run(&file),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("jackfield: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(config: PathBuf) -> anyhow::Result<ExitCode> {
+    // The log's own settings stand in the file that is about to be read: a first look tells them.
+    let (level, format) = control::log_settings(&config).unwrap_or(("info".to_owned(), LogFormat::Text));
+    telemetry::init_logging(&level, format)?;
+    let engine = engine(control::cache_folder(&config))?;
+    serve(Origin::File(config), engine, |_| {})
+}
+
+/// Runs until told to stop. `ready` is called once everything listens.
+fn serve(origin: Origin, engine: Engine, ready: impl FnOnce(&Control)) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let ended = runtime.block_on(async {
+        match Control::start(origin, engine).await {
+            Ok(control) => {
+                ready(&control);
+                control.run().await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(StartError::Config(problems)) => {
+                eprintln!("{problems}");
+                Ok(ExitCode::from(BAD_CONFIG))
+            }
+            Err(StartError::System(error)) => Err(error.into()),
+        }
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+fn check(config: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let engine = engine(control::cache_folder(config))?;
+    Ok(match control::check(config, &engine) {
+        Ok(()) => {
+            println!("{}: ok", config.display());
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            ExitCode::from(BAD_CONFIG)
+        }
+    })
+}
+
+fn engine(cache: Option<PathBuf>) -> anyhow::Result<Engine> {
+    Engine::new(cache).map_err(|error| anyhow::anyhow!("the Wasm engine does not start: {error:#}"))
+}

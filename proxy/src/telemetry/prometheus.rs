@@ -1,0 +1,173 @@
+//! The metrics page: which families there are, and what is in them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::page::Page;
+use super::{ListenerMetrics, RequestMetrics, Telemetry};
+use crate::endpoint::{Endpoint, EndpointSet, EndpointState};
+
+/// What is there at the moment of a scrape.
+pub struct Scrape<'a> {
+    pub telemetry: &'a Telemetry,
+    /// Version of the running configuration.
+    pub version: u64,
+    pub upstreams: Vec<UpstreamFacts<'a>>,
+    pub plugins: Vec<PluginFacts<'a>>,
+}
+
+pub struct UpstreamFacts<'a> {
+    pub name: &'a str,
+    pub metrics: &'a RequestMetrics,
+    pub set: Arc<EndpointSet>,
+}
+
+/// One use of a plugin.
+pub struct PluginFacts<'a> {
+    pub plugin: &'a str,
+    pub place: &'a str,
+    pub calls: u64,
+    pub failures: u64,
+    pub time: Duration,
+    pub quarantined: bool,
+}
+
+const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+impl Scrape<'_> {
+    pub fn render(&self) -> String {
+        let mut page = Page::default();
+        self.process(&mut page);
+        self.listeners(&mut page);
+        self.requests(&mut page);
+        self.endpoints(&mut page);
+        self.plugins(&mut page);
+        page.into_text()
+    }
+
+    fn process(&self, page: &mut Page) {
+        let telemetry = self.telemetry;
+        page.family("jackfield_build_info", "gauge", "The program's version; always 1.");
+        page.sample("jackfield_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        let uptime = crate::clock::elapsed().as_secs_f64();
+        page.single("jackfield_uptime_seconds", "gauge", "Time since the process began.", uptime);
+        page.single("jackfield_config_version", "gauge", "Version of the running configuration.", self.version);
+        let name = "jackfield_config_reloads_total";
+        page.family(name, "counter", "Changes of the configuration or of plugins, by result.");
+        page.sample(name, &[("result", "ok")], telemetry.reloads.load(Relaxed));
+        page.sample(name, &[("result", "failed")], telemetry.failed_reloads.load(Relaxed));
+        let dropped = telemetry.dropped_lines.load(Relaxed);
+        let help = "Lines of the access log that were dropped because the output was too slow.";
+        page.single("jackfield_access_log_dropped_total", "counter", help, dropped);
+        let name = "jackfield_local_answers_total";
+        page.family(name, "counter", "Requests that the proxy answered without an upstream, by status class.");
+        for (class, count) in CLASSES.iter().zip(telemetry.local.totals().classes) {
+            page.sample(name, &[("class", class)], count);
+        }
+    }
+
+    fn listeners(&self, page: &mut Page) {
+        type Counter = fn(&ListenerMetrics) -> &AtomicU64;
+        let families: [(&str, &str, &str, Counter); 7] = [
+            ("connections_total", "counter", "Connections (UDP: sessions) accepted.", |all| &all.accepted),
+            ("connections_active", "gauge", "Connections (UDP: sessions) open now.", |all| &all.active),
+            ("connections_refused_total", "counter", "Connections refused at the limit.", |all| &all.refused),
+            ("connections_unserved_total", "counter", "L4 connections that reached no endpoint.", |all| &all.unserved),
+            ("tls_handshake_failures_total", "counter", "TLS handshakes that failed.", |all| &all.tls_failures),
+            ("l4_received_bytes_total", "counter", "Bytes from L4 clients.", |all| &all.received),
+            ("l4_sent_bytes_total", "counter", "Bytes to L4 clients.", |all| &all.sent),
+        ];
+        let listeners = self.telemetry.lock();
+        for (name, kind, help, counter) in families {
+            let name = format!("jackfield_{name}");
+            page.family(&name, kind, help);
+            for ((address, protocol), metrics) in listeners.iter() {
+                let labels = [("listener", &*address.to_string()), ("protocol", *protocol)];
+                page.sample(&name, &labels, counter(metrics).load(Relaxed));
+            }
+        }
+    }
+
+    fn requests(&self, page: &mut Page) {
+        let totals: Vec<_> = self.upstreams.iter().map(|upstream| (upstream.name, upstream.metrics.totals())).collect();
+        let name = "jackfield_requests_total";
+        page.family(name, "counter", "Requests sent to an upstream, by class of the final status.");
+        for (upstream, totals) in &totals {
+            for (class, count) in CLASSES.iter().zip(totals.classes) {
+                page.sample(name, &[("upstream", upstream), ("class", class)], count);
+            }
+        }
+        let name = "jackfield_request_duration_seconds";
+        page.family(name, "histogram", "From the head of the request to the last byte of the response.");
+        for (upstream, totals) in &totals {
+            page.histogram(name, &[("upstream", upstream)], &totals.time);
+        }
+        let name = "jackfield_request_received_bytes_total";
+        page.family(name, "counter", "Bytes of request bodies.");
+        for (upstream, totals) in &totals {
+            page.sample(name, &[("upstream", upstream)], totals.received);
+        }
+        let name = "jackfield_request_sent_bytes_total";
+        page.family(name, "counter", "Bytes of response bodies.");
+        for (upstream, totals) in &totals {
+            page.sample(name, &[("upstream", upstream)], totals.sent);
+        }
+    }
+
+    fn endpoints(&self, page: &mut Page) {
+        type Value = fn(&Endpoint, EndpointState) -> f64;
+        let families: [(&str, &str, &str, Value); 7] = [
+            ("active", "gauge", "Requests and connections in flight.", |endpoint, _| endpoint.stats.active().into()),
+            ("requests_total", "counter", "Tries, successful or not.", |endpoint, _| {
+                endpoint.stats.requests.load(Relaxed) as f64
+            }),
+            ("failures_total", "counter", "Tries that failed.", |endpoint, _| {
+                endpoint.stats.failures.load(Relaxed) as f64
+            }),
+            ("healthy", "gauge", "1 when it takes new work, 0 when unhealthy or draining.", |_, state| {
+                f64::from(u8::from(state == EndpointState::Healthy))
+            }),
+            ("latency_seconds", "gauge", "Peak EWMA of response times, 0 when never measured.", |endpoint, _| {
+                f64::from(endpoint.stats.latency_us()) / 1e6
+            }),
+            ("error_rate", "gauge", "Moving share of failures.", |endpoint, _| {
+                f64::from(endpoint.stats.error_rate()) / 1e4
+            }),
+            ("weight", "gauge", "As configured.", |endpoint, _| endpoint.config.weight.into()),
+        ];
+        for (name, kind, help, value) in families {
+            let name = format!("jackfield_endpoint_{name}");
+            page.family(&name, kind, help);
+            for upstream in &self.upstreams {
+                for (endpoint, state) in upstream.set.endpoints.iter().zip(&upstream.set.states) {
+                    let labels = [("upstream", upstream.name), ("endpoint", &endpoint.config.name)];
+                    page.sample(&name, &labels, value(endpoint, *state));
+                }
+            }
+        }
+    }
+
+    fn plugins(&self, page: &mut Page) {
+        type Value = fn(&PluginFacts<'_>) -> f64;
+        let families: [(&str, &str, &str, Value); 4] = [
+            ("calls_total", "counter", "Calls of a plugin.", |plugin| plugin.calls as f64),
+            ("failures_total", "counter", "Calls that failed.", |plugin| plugin.failures as f64),
+            ("seconds_total", "counter", "Wall time spent in calls.", |plugin| plugin.time.as_secs_f64()),
+            ("quarantined", "gauge", "1 while the plugin is not called.", |plugin| {
+                f64::from(u8::from(plugin.quarantined))
+            }),
+        ];
+        for (name, kind, help, value) in families {
+            let name = format!("jackfield_plugin_{name}");
+            page.family(&name, kind, help);
+            for plugin in &self.plugins {
+                page.sample(&name, &[("plugin", plugin.plugin), ("place", plugin.place)], value(plugin));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "prometheus_tests.rs"]
+mod tests;

@@ -1,0 +1,92 @@
+//! The open connections of a worker, so that they can be asked to finish.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use super::Worker;
+
+#[derive(Default)]
+pub struct Connections {
+    open: RefCell<HashMap<u64, Rc<Handle>>>,
+    next: Cell<u64>,
+    emptied: tokio::sync::Notify,
+}
+
+/// What a connection and its worker share.
+pub struct Handle {
+    slot: usize,
+    draining: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// A connection is registered while this lives.
+pub struct Registration {
+    worker: Rc<Worker>,
+    id: u64,
+    handle: Rc<Handle>,
+}
+
+impl Connections {
+    pub fn register(worker: &Rc<Worker>, slot: usize) -> Registration {
+        let connections = &worker.connections;
+        let id = connections.next.replace(connections.next.get() + 1);
+        let draining = Cell::new(worker.is_draining());
+        let handle = Rc::new(Handle { slot, draining, waker: RefCell::new(None) });
+        connections.open.borrow_mut().insert(id, Rc::clone(&handle));
+        Registration { worker: Rc::clone(worker), id, handle }
+    }
+
+    pub(super) fn drain(&self, which: impl Fn(usize) -> bool) {
+        for handle in self.open.borrow().values().filter(|handle| which(handle.slot)) {
+            handle.draining.set(true);
+            if let Some(waker) = handle.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    pub(super) async fn empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.open.borrow().is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+impl Registration {
+    pub fn is_draining(&self) -> bool {
+        self.handle.draining.get()
+    }
+
+    /// Ready once the connection should finish.
+    pub fn poll_draining(&self, context: &Context<'_>) -> bool {
+        if self.handle.draining.get() {
+            return true;
+        }
+        let mut waker = self.handle.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+        false
+    }
+
+    pub async fn draining(&self) {
+        std::future::poll_fn(|context| if self.poll_draining(context) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let connections = &self.worker.connections;
+        let mut open = connections.open.borrow_mut();
+        open.remove(&self.id);
+        if open.is_empty() {
+            connections.emptied.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a program prints, line by line, as it comes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use crate::DEADLINE;
+
+#[derive(Clone, Default)]
+pub struct Lines(Arc<(Mutex<Printed>, Condvar)>);
+
+#[derive(Default)]
+struct Printed {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Lines {
+    /// Reads on a thread of its own until the end.
+    pub fn of(output: impl Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let printed = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n') {
+                let Ok(line) = line else { break };
+                printed.change(|all| all.lines.push(String::from_utf8_lossy(&line).into_owned()));
+            }
+            printed.change(|all| all.ended = true);
+        });
+        lines
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Printed)) {
+        change(&mut self.0.0.lock().unwrap());
+        self.0.1.notify_all();
+    }
+
+    pub fn all(&self) -> Vec<String> {
+        self.0.0.lock().unwrap().lines.clone()
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.0.lock().unwrap().lines.len()
+    }
+
+    /// The first line from number `from` on that fits.
+    #[track_caller]
+    pub fn wait(&self, from: usize, what: &str, fits: impl Fn(&str) -> bool) -> String {
+        let until = Instant::now() + DEADLINE;
+        let mut printed = self.0.0.lock().unwrap();
+        loop {
+            if let Some(line) = printed.lines.iter().skip(from).find(|line| fits(line)) {
+                return line.clone();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!printed.ended && !left.is_zero(), "no line says {what}; there are:\n{}", printed.lines.join("\n"));
+            printed = self.0.1.wait_timeout(printed, left).unwrap().0;
+        }
+    }
+}
