@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use socket2::{Domain, Type};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::http::Accepted;
@@ -77,24 +77,21 @@ fn open(address: SocketAddr, udp: bool, shared: bool) -> io::Result<SocketKind> 
 /// Serves one listener on one worker until `ended`.
 pub async fn serve(worker: Rc<Worker>, socket: Socket, mut ended: oneshot::Receiver<()>) {
     let slot = socket.slot;
-    let work = async {
-        match socket.kind {
-            SocketKind::Tcp(listener) => accept_loop(&worker, slot, TcpListener::from_std(listener)?).await,
-            SocketKind::Udp(socket) => udp::serve(&worker, slot, UdpSocket::from_std(socket)?).await,
-        }
+    let result = match socket.kind {
+        SocketKind::Tcp(listener) => tokio::select! {
+            biased;
+            _ = &mut ended => Ok(()),
+            result = accept_loop(&worker, slot, listener) => result,
+        },
+        SocketKind::Udp(socket) => udp::serve(&worker, slot, socket, &mut ended).await,
     };
-    tokio::select! {
-        biased;
-        _ = &mut ended => {}
-        result = work => {
-            if let Err(error) = result {
-                tracing::error!(slot, %error, "listener ended");
-            }
-        }
+    if let Err(error) = result {
+        tracing::error!(slot, %error, "listener ended");
     }
 }
 
-async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: TcpListener) -> io::Result<()> {
+async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: std::net::TcpListener) -> io::Result<()> {
+    let socket = TcpListener::from_std(socket)?;
     let mut pause = Duration::ZERO;
     loop {
         let (stream, peer) = match socket.accept().await {
@@ -131,7 +128,7 @@ async fn connection(
     let open = listener.shared.metrics.open();
     let _ = stream.set_nodelay(true);
     if let Running::Tcp(config) = &listener.service {
-        tcp::serve(view, config, stream, peer, &registration).await;
+        tcp::serve(&worker, view, &listener, config, stream, peer).await;
         return;
     }
     // Each request takes the view of its own moment.
