@@ -2,6 +2,7 @@
 //! ([`serve`]), what comes after the response's head is the body's, which streams past.
 
 mod forward;
+mod head;
 pub mod headers;
 mod receive;
 mod record;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -62,7 +63,7 @@ pub async fn serve<T: Stream>(
     registration: &Registration,
 ) {
     let Running::Http(running) = &listener.service else { return };
-    let wire = Wire::new(running.config.header_timeout, running.config.idle_timeout);
+    let wire = Wire::new(&running.config);
     let mut transport = Transport::new(accepted.stream, Arc::clone(&wire));
     let http2 = if let Some(chosen) = accepted.http2 {
         chosen
@@ -164,7 +165,12 @@ async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> Resul
         Err(fault) => {
             record.status = fault.status();
             record.reason = Some(fault.to_string());
-            plain_response(fault.status(), Content::Own(fault.body().into()), record)
+            let closes = fault.ends_connection() && connection.client.protocol == Protocol::Http1;
+            let mut response = plain_response(fault.status(), Content::Own(fault.body().into()), record);
+            if closes {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
         }
     })
 }
@@ -178,7 +184,7 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Req
 
     let client_upgrade = upgrade::wanted(&mut request);
     let (mut parts, body) = request.into_parts();
-    let upgrade_to = receive::receive(&mut parts)?;
+    let upgrade_to = receive::receive(&mut parts, &connection.wire)?;
     let exchange = Exchange::new(Arc::clone(&connection.client), Some(parts));
 
     let exchange = filter_request(&view, &http.config.filters, exchange, record)?;
@@ -267,7 +273,8 @@ impl Job<'_> {
         }
         record.endpoint = Some(Arc::clone(picked.active.endpoint()));
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let client = self.client_upgrade.ok_or(Fault::BadRequest("the endpoint switched protocols unasked"))?;
+            let asked = self.client_upgrade.filter(|_| self.upgrade_to.is_some());
+            let client = asked.ok_or(Fault::SwitchedUnasked)?;
             upgrade::announce(response.headers_mut(), upgraded_to);
             upgrade::tunnel(self.connection, client, hyper::upgrade::on(&mut response), picked.active);
             let (head, _) = response.into_parts();

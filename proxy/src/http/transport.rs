@@ -1,26 +1,30 @@
 //! The client's connection beneath hyper: tells HTTP/1.1 from HTTP/2, keeps the time limits of a
 //! connection with one lazy timer, answers 408, and lets interim responses (1xx) out.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use crate::clock;
+use super::head::Head;
+use crate::{clock, config};
 use crate::tls::ServerStream;
 
 /// RFC 9113, section 3.4.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const URI_TOO_LONG: &[u8] =
+    b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 17\r\n\r\n414 URI Too Long\n";
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 20\r\n\r\n408 Request Timeout\n";
 
@@ -48,6 +52,8 @@ pub struct Wire {
     expired: AtomicBool,
     header_timeout: Duration,
     idle_timeout: Duration,
+    max_head: usize,
+    head: Mutex<Head>,
     has_interim: AtomicBool,
     interim: Mutex<Interim>,
 }
@@ -62,28 +68,79 @@ struct Interim {
 const HEAD: u8 = 0;
 const ACTIVE: u8 = 1;
 const IDLE: u8 = 2;
+/// The connection speaks another protocol now.
+const TUNNEL: u8 = 3;
+/// What may stand before the target.
+const MAX_METHOD: usize = 64;
 
 impl Wire {
-    pub fn new(header_timeout: Duration, idle_timeout: Duration) -> Arc<Self> {
+    pub fn new(config: &config::HttpListener) -> Arc<Self> {
         let wire = Self {
             phase: AtomicU8::new(HEAD),
             deadline: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
             http2: AtomicBool::new(false),
             expired: AtomicBool::new(false),
-            header_timeout,
-            idle_timeout,
+            header_timeout: config.header_timeout,
+            idle_timeout: config.idle_timeout,
+            max_head: config.max_header_bytes,
+            head: Mutex::default(),
             has_interim: AtomicBool::new(false),
             interim: Mutex::default(),
         };
-        wire.enter(HEAD, header_timeout);
+        wire.enter(HEAD, config.header_timeout);
         Arc::new(wire)
     }
 
     /// The head of a request is complete.
     pub fn begin_request(&self) {
         self.in_flight.fetch_add(1, Relaxed);
-        self.phase.store(ACTIVE, Relaxed);
+        if self.phase.swap(ACTIVE, Relaxed) == IDLE {
+            // It came together with the one before; what is kept is that one's head.
+            self.lock_head().clear();
+        }
+    }
+
+    /// A tunnel begins: the idle limit holds, counted from the last byte either way.
+    pub fn begin_tunnel(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.enter(TUNNEL, self.idle_timeout);
+    }
+
+    fn moved(&self) {
+        if self.phase.load(Relaxed) == TUNNEL {
+            self.enter(TUNNEL, self.idle_timeout);
+        }
+    }
+
+    /// The longest target of a request.
+    pub fn max_target(&self) -> usize {
+        const LEAST: usize = 8 << 10;
+        (self.max_head / 2).max(LEAST)
+    }
+
+    /// Whether the head of the request at hand has a header of this name. No, when it came
+    /// together with an earlier request: then nobody kept it.
+    pub fn head_names(&self, name: &str) -> bool {
+        self.lock_head().names(name)
+    }
+
+    fn lock_head(&self) -> MutexGuard<'_, Head> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These bytes belong to a head; false when its target is too long.
+    fn observe(&self, bytes: &[u8]) -> bool {
+        let mut head = self.lock_head();
+        if self.phase.load(Relaxed) == IDLE {
+            head.clear();
+        }
+        head.push(bytes, self.max_head.max(self.max_target() + 1));
+        !head.has_longer_target_than(self.max_target() + MAX_METHOD)
+    }
+
+    fn reads_head(&self) -> bool {
+        matches!(self.phase.load(Relaxed), HEAD | IDLE) && !self.http2.load(Relaxed)
     }
 
     /// The last byte of its response is written, or it was given up.
@@ -167,10 +224,15 @@ impl<T: Stream> Transport<T> {
         self.wire.enter(IDLE, self.wire.idle_timeout);
     }
 
-    /// A request whose head does not come gets an answer, if the socket takes it at once.
+    /// A request whose head does not come gets an answer.
     pub fn refuse_slow(&mut self, context: &mut Context<'_>) {
+        self.refuse(context, REQUEST_TIMEOUT);
+    }
+
+    /// If the socket takes it at once.
+    fn refuse(&mut self, context: &mut Context<'_>, answer: &[u8]) {
         if !self.wire.http2.load(Relaxed) && self.at_boundary {
-            let _ = Pin::new(&mut self.stream).poll_write(context, REQUEST_TIMEOUT);
+            let _ = Pin::new(&mut self.stream).poll_write(context, answer);
             let _ = Pin::new(&mut self.stream).poll_flush(context);
         }
     }
@@ -204,8 +266,38 @@ impl<T: Stream> Transport<T> {
             self.wire.expired.store(true, Relaxed);
             return Poll::Pending;
         }
+        if self.wire.phase.load(Relaxed) == TUNNEL {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing passed for too long")));
+        }
         // End of stream: an idle HTTP/1.1 connection closes without a word.
         Poll::Ready(Ok(()))
+    }
+
+    /// What may be the head of a request passes through our hands.
+    fn poll_read_head(&mut self, context: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        thread_local! {
+            static BYTES: RefCell<[u8; 16 << 10]> = const { RefCell::new([0; 16 << 10]) };
+        }
+        BYTES.with_borrow_mut(|bytes| {
+            let room = buffer.remaining().min(bytes.len());
+            let mut read = ReadBuf::new(&mut bytes[..room]);
+            match Pin::new(self.stream.inner_mut()).poll_read(context, &mut read) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => {
+                    ready!(self.poll_deadline(context));
+                    return self.time_is_up(context);
+                }
+            }
+            if !self.wire.observe(read.filled()) {
+                self.refuse(context, URI_TOO_LONG);
+                return Poll::Ready(Err(io::Error::other("the request's target is too long")));
+            }
+            if self.wire.phase.load(Relaxed) == IDLE {
+                self.wire.enter(HEAD, self.wire.header_timeout);
+            }
+            buffer.put_slice(read.filled());
+            Poll::Ready(Ok(()))
+        })
     }
 
     fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -233,14 +325,19 @@ impl<T: Stream> Read for Transport<T> {
     ) -> Poll<io::Result<()>> {
         if !self.prefix.is_empty() {
             let count = self.prefix.len().min(buffer.remaining());
-            buffer.put_slice(&self.prefix.split_to(count));
+            let bytes = self.prefix.split_to(count);
+            buffer.put_slice(&bytes);
+            if self.wire.reads_head() {
+                self.wire.observe(&bytes);
+            }
             return Poll::Ready(Ok(()));
+        }
+        if self.wire.reads_head() {
+            return self.poll_read_head(context, buffer);
         }
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(result) => {
-                if self.wire.phase.load(Relaxed) == IDLE && !self.wire.http2.load(Relaxed) {
-                    self.wire.enter(HEAD, self.wire.header_timeout);
-                }
+                self.wire.moved();
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -254,6 +351,7 @@ impl<T: Stream> Read for Transport<T> {
 impl<T: Stream> Write for Transport<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(context))?;
+        self.wire.moved();
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
         self.at_boundary = written == bytes.len();
         Poll::Ready(Ok(written))

@@ -29,6 +29,7 @@ pub fn announce(headers: &mut HeaderMap, protocol: Option<HeaderValue>) {
 /// client's connection as open, until then.
 pub fn tunnel(connection: &Rc<Connection>, client: OnUpgrade, endpoint: OnUpgrade, active: Active) {
     let connection = Rc::clone(connection);
+    connection.wire.begin_tunnel();
     tokio::task::spawn_local(async move {
         let registration = Connections::register(&connection.worker, connection.listener.slot);
         let work = async {
