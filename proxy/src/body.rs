@@ -101,7 +101,13 @@ impl<E: Ending> Body for ResponseBody<E> {
             Kind::Stream(body) => ready!(Pin::new(body).poll_frame(context)),
         };
         match &frame {
-            Some(Ok(frame)) => self.sent += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Some(Ok(frame)) => {
+                self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if frame.is_trailers() {
+                    // The last that there can be, and hyper does not ask for more.
+                    self.finish(true);
+                }
+            }
             Some(Err(_)) => self.finish(false),
             None => self.finish(true),
         }

@@ -172,6 +172,7 @@ impl Control {
         for taken in pending {
             let _ = taken.await;
         }
+        self.state.take_effect();
     }
 
     fn after_change(&mut self, known: &[FileProblem]) {

@@ -215,9 +215,11 @@ impl PeakEwma {
     }
 
     fn observe(&self, took: Duration) {
-        let now = clock::millis32();
         let sample = (took.as_micros() as f32).max(1.0);
-        let value = match self.read() {
+        let last = self.read();
+        // Not before the reading: another worker may have written since.
+        let now = clock::millis32();
+        let value = match last {
             Some((old, then)) if sample < old => {
                 let weight = Self::weight(now.wrapping_sub(then));
                 old * weight + sample * (1.0 - weight)
