@@ -1,0 +1,190 @@
+//! The folders of `examples`, as their READMEs say.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use jackfield_tests::tool::{Server, python};
+use jackfield_tests::{Client, Message, Proxy, client, wait_until};
+
+use crate::{free_port, start};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+#[test]
+fn the_configuration_of_every_example_is_right() {
+    let mut checked = 0;
+    for example in std::fs::read_dir(folder()).unwrap() {
+        let config = example.unwrap().path().join("jackfield.toml");
+        if !config.is_file() {
+            continue;
+        }
+        let output = Command::new(jackfield_tests::program!()).args(["check", "-c"]).arg(&config).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}", config.display());
+        checked += 1;
+    }
+    assert!(checked >= 2);
+}
+
+/// The example's configuration, where each of its ports has become another: the listener's and the
+/// admin's any, an endpoint's the one given.
+fn config_of(example: &str, ports: &BTreeMap<u16, u16>) -> String {
+    let mut config = std::fs::read_to_string(folder().join(example).join("jackfield.toml")).unwrap();
+    for port in [8080, 9901] {
+        config = config.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:0");
+    }
+    for (written, port) in ports {
+        let all = config.replace(&format!("127.0.0.1:{written}"), &format!("127.0.0.1:{port}."));
+        assert_ne!(all, config, "{example} has no endpoint {written}");
+        config = all;
+    }
+    // The dot kept one that is free from being taken for one that is written.
+    ports
+        .values()
+        .fold(config, |config, port| config.replace(&format!("127.0.0.1:{port}."), &format!("127.0.0.1:{port}")))
+}
+
+#[test]
+fn quickstart() {
+    let Some(python) = python() else { return };
+    let ports: BTreeMap<u16, u16> = [5001, 5002].map(|written| (written, free_port())).into();
+    let serve = |written: u16| {
+        let mut command = Command::new(&python);
+        command.args(["-m", "http.server", &ports[&written].to_string(), "--bind", "127.0.0.1"]);
+        let server = Server::start(command.current_dir(folder().join("quickstart")));
+        wait_until("the web server to listen", || {
+            client::try_get(SocketAddr::from(([127, 0, 0, 1], ports[&written])), "/").is_ok()
+        });
+        server
+    };
+    let mut servers = [serve(5001), serve(5002)];
+    let proxy = start(&config_of("quickstart", &ports));
+    assert_eq!(client::get(proxy.address(0), "/hello").text(), "Hello from Jackfield.\n");
+    let endpoints: Vec<String> = (0..6).map(|number| endpoint_of(&proxy, &format!("/README.md?{number}"))).collect();
+    assert_ne!(endpoints[0], endpoints[1]);
+    assert_eq!(endpoints[..2].repeat(3), endpoints);
+    assert!(client::get(proxy.admin(), "/metrics").text().contains("jackfield_"));
+    servers[0].kill();
+    for number in 6..16 {
+        assert!(endpoint_of(&proxy, &format!("/README.md?{number}")).ends_with(&ports[&5002].to_string()));
+    }
+}
+
+/// Asks for this and answers which endpoint had it, as the access log says.
+#[track_caller]
+fn endpoint_of(proxy: &Proxy, path: &str) -> String {
+    let seen = proxy.access_log().len();
+    let answer = client::get(proxy.address(0), path);
+    assert_eq!(answer.status(), 200);
+    assert!(answer.text().starts_with("# Quickstart"));
+    wait_until("the access log", || proxy.access_log().len() > seen);
+    proxy.access_log()[seen]["endpoint"].as_str().unwrap().to_owned()
+}
+
+/// The five processes of the Flask prototype behind their configuration.
+struct Flask {
+    apps: BTreeMap<&'static str, Server>,
+    proxy: Proxy,
+}
+
+impl Flask {
+    fn start(python: &Path) -> Self {
+        let names = [(5001, "api-1"), (5002, "api-2"), (5003, "api-3"), (5004, "images-1"), (5005, "images-2")];
+        let apps: BTreeMap<&str, Server> = names.map(|(_, name)| (name, app(python, name))).into();
+        let ports = names.map(|(written, name)| (written, port_of(&apps[name]))).into();
+        Self { apps, proxy: start(&config_of("flask-prototype", &ports)) }
+    }
+
+    fn ask(&self, request: &str) -> Message {
+        let answer = Client::connect(self.proxy.address(0)).ask(request);
+        assert!(answer.status() < 300, "{answer:?}");
+        answer
+    }
+
+    /// How many of so many requests each process answered.
+    fn spread(&self, path: &str, requests: usize) -> BTreeMap<String, usize> {
+        let mut spread = BTreeMap::new();
+        for _ in 0..requests {
+            let answer = self.ask(&format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\n\r\n"));
+            *spread.entry(answer.json()["name"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        spread
+    }
+}
+
+fn app(python: &Path, name: &str) -> Server {
+    Server::start(Command::new(python).arg(folder().join("flask-prototype/app.py")).args([name, "0"]))
+}
+
+/// Flask says where it listens.
+fn port_of(app: &Server) -> u16 {
+    let line = app.log.wait(0, "where Flask runs", |line| line.contains("Running on http://127.0.0.1:"));
+    let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
+    digits(line.split("http://127.0.0.1:").nth(1).unwrap()).parse().unwrap()
+}
+
+fn counts<const N: usize>(pairs: [(&str, usize); N]) -> BTreeMap<String, usize> {
+    pairs.map(|(name, count)| (name.to_owned(), count)).into()
+}
+
+#[test]
+fn flask_answers_by_path_and_in_turn_and_sees_the_client() {
+    let Some(python) = python() else { return };
+    let flask = Flask::start(&python);
+    assert_eq!(flask.spread("/api/items/1", 30), counts([("api-1", 10), ("api-2", 10), ("api-3", 10)]));
+    assert_eq!(flask.spread("/images/a/cat.png", 30), counts([("images-1", 20), ("images-2", 10)]));
+
+    let answer = flask.ask("GET /api/items/7?a=b HTTP/1.1\r\nhost: shop.example\r\nx-forwarded-for: 6.6.6.6\r\n\r\n");
+    let seen = answer.json();
+    assert_eq!(seen["x_forwarded_for"], "127.0.0.1");
+    assert_eq!(seen["x_forwarded_proto"], "http");
+    assert_eq!((&seen["client"], &seen["url"]), (&"127.0.0.1".into(), &"http://shop.example/api/items/7?a=b".into()));
+
+    let body = "{\"name\":\"lamp\"}";
+    let post = format!(
+        "POST /api/items HTTP/1.1\r\nhost: shop.example\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = flask.ask(&post);
+    assert_eq!((answer.status(), &answer.json()["created"]["name"]), (201, &"lamp".into()));
+}
+
+#[test]
+fn killing_a_flask_process_loses_no_get() {
+    let Some(python) = python() else { return };
+    let mut flask = Flask::start(&python);
+    let (answered, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let address = flask.proxy.address(0);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| ask_until(address, &stop, &answered))).collect();
+        let more = |count| {
+            let so_far = answered.load(SeqCst);
+            // A client that has failed asks no more: join it, to see why.
+            wait_until("more answers", || {
+                answered.load(SeqCst) >= so_far + count || clients.iter().any(|client| client.is_finished())
+            });
+        };
+        more(200);
+        flask.apps.get_mut("api-2").unwrap().kill();
+        more(600);
+        stop.store(true, SeqCst);
+    });
+    let after = flask.spread("/api/items/1", 30);
+    assert_eq!(after, counts([("api-1", 15), ("api-3", 15)]));
+}
+
+/// GET after GET on one kept connection.
+fn ask_until(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) {
+    let mut client = Client::connect(address);
+    while !stop.load(SeqCst) {
+        let answer = client.get("/api/items/1");
+        assert_eq!(answer.status(), 200, "{answer:?}");
+        answered.fetch_add(1, SeqCst);
+    }
+}
