@@ -64,11 +64,7 @@ fn filter(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("on-request");
     let client = Ipv4Addr::new(192, 0, 2, 7);
     group.bench_function("x-forwarded-for", |bencher| {
-        bencher.iter_batched(
-            || exchange(client),
-            |exchange| filter.on_request(exchange),
-            BatchSize::NumIterations(32),
-        );
+        bencher.iter_batched(|| exchange(client), |exchange| filter.on_request(exchange), BatchSize::NumIterations(32));
     });
     group.bench_function("x-forwarded-for over a client's own", |bencher| {
         bencher.iter_batched(

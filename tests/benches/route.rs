@@ -17,7 +17,8 @@ fn routes(count: usize) -> Vec<Route> {
     }
     text.push_str("]\n[upstream.api]\nendpoints = [\"127.0.0.1:5001\"]\n");
     let source = Source { name: "bench".to_owned(), text, folder: PathBuf::new() };
-    let known = |_: Option<&std::path::Path>| KnownPlugins::from([("round-robin".to_owned(), vec![PluginKind::Balancer])]);
+    let known =
+        |_: Option<&std::path::Path>| KnownPlugins::from([("round-robin".to_owned(), vec![PluginKind::Balancer])]);
     let mut config = config::parse(source, known).unwrap();
     match config.listeners.remove(0).service {
         Service::Http(http) => http.routes,

@@ -163,8 +163,7 @@ fn start(usage: &Arc<Usage>, set: &Arc<EndpointSet>) -> Result<Box<Instance<Gues
         let instance = pre.instantiate(&mut *store)?;
         indices.load(store, &instance)
     };
-    let (instance, ()) =
-        Instance::start(usage, load, |guest, store, settings| guest.call_configure(store, settings))?;
+    let (instance, ()) = Instance::start(usage, load, |guest, store, settings| guest.call_configure(store, settings))?;
     let mut instance = Box::new(instance);
     call_update(&mut instance, set)?;
     Ok(instance)

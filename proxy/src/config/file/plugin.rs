@@ -37,13 +37,7 @@ pub fn balancer(table: &mut Table<'_, '_>, label: &str) -> Option<UseIndex> {
 }
 
 /// `depth`: how many balancers wrap it.
-fn plugin_use(
-    check: &Check<'_>,
-    value: &Value<'_>,
-    kind: PluginKind,
-    label: &str,
-    depth: usize,
-) -> Option<UseIndex> {
+fn plugin_use(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str, depth: usize) -> Option<UseIndex> {
     if depth > DEEPEST {
         let problem = Problem::new(format!("more than {DEEPEST} balancers are wrapped in one another"));
         return check.accept(value.place, Err(problem));

@@ -1,9 +1,9 @@
 //! `endpoints`, and `delegate`: what a balancer may know and whom it may ask.
 
 use crate::endpoint::{EndpointSet, Stats};
+use crate::plugin::Decision;
 use crate::plugin::balancer::NONE;
 use crate::plugin::bindings::jackfield::plugin::{delegate, endpoints};
-use crate::plugin::Decision;
 use crate::plugin::engine::Engine;
 use crate::plugin::host::{Host, Phase};
 
