@@ -190,6 +190,8 @@ impl Control {
     pub async fn run(mut self) -> std::io::Result<()> {
         let mut signals = watch::Signals::new()?;
         let mut files = watch::Files::new(&self.watched());
+        // What changed between the first reading and the first watching.
+        let _ = self.follow(false).await;
         loop {
             let asked = tokio::select! {
                 event = signals.next() => Some(event),

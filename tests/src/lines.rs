@@ -1,7 +1,7 @@
 //! What a program prints, line by line, as it comes.
 
 use std::io::{BufRead, BufReader, Read};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::DEADLINE;
@@ -31,23 +31,28 @@ impl Lines {
     }
 
     fn change(&self, change: impl FnOnce(&mut Printed)) {
-        change(&mut self.0.0.lock().unwrap());
+        change(&mut self.lock());
         self.0.1.notify_all();
     }
 
+    /// A test that failed holding it shows the lines too.
+    fn lock(&self) -> MutexGuard<'_, Printed> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn all(&self) -> Vec<String> {
-        self.0.0.lock().unwrap().lines.clone()
+        self.lock().lines.clone()
     }
 
     pub fn count(&self) -> usize {
-        self.0.0.lock().unwrap().lines.len()
+        self.lock().lines.len()
     }
 
     /// The first line from number `from` on that fits.
     #[track_caller]
     pub fn wait(&self, from: usize, what: &str, fits: impl Fn(&str) -> bool) -> String {
         let until = Instant::now() + DEADLINE;
-        let mut printed = self.0.0.lock().unwrap();
+        let mut printed = self.lock();
         loop {
             if let Some(line) = printed.lines.iter().skip(from).find(|line| fits(line)) {
                 return line.clone();

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use jackfield_tests::host::guest;
 use jackfield_tests::{Client, Message, Origin, http2, wait_until};
 
-use crate::{patched, put, start};
+use crate::{patched, put, start, with_plugins};
 
 const ROUNDS: usize = 50;
 /// Until here allocators, caches and pools fill up.
@@ -140,7 +140,7 @@ fn fifty_swaps_and_fifty_reloads_under_load_lose_nothing() {
             load.check_message(&answer);
             answer.header("x-filter") == Some(&expected) && answer.header("x-balancer") == Some(&expected)
         });
-        proxy.change_config(&config(&origins, round)).unwrap();
+        proxy.change_config(&with_plugins(&config(&origins, round))).unwrap();
         let served = load.served.load(SeqCst);
         wait_until("the load to go on", || {
             threads.iter().any(JoinHandle::is_finished) || load.served.load(SeqCst) > served + 20

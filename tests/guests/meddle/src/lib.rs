@@ -69,6 +69,7 @@ impl HttpFilter for Meddle {
             Some("status") => status(),
             Some("flood-response") => {
                 let set = (0..1000).filter(|i| response::set_header(&format!("x-flood-{i}"), "1").is_ok()).count();
+                let _ = response::remove_header("x-flood-0");
                 vec![format!("set={set}")]
             }
             _ => return,
@@ -78,7 +79,14 @@ impl HttpFilter for Meddle {
 }
 
 fn word(what: &str, tried: Tried) -> String {
-    format!("{what}={}", tried.map_or_else(|error| format!("{error:?}"), |()| "ok".to_owned()))
+    let came_of_it = match tried {
+        Ok(()) => "ok",
+        Err(EditError::Malformed) => "Malformed",
+        Err(EditError::Forbidden) => "Forbidden",
+        Err(EditError::Unknown) => "Unknown",
+        Err(EditError::TooMany) => "TooMany",
+    };
+    format!("{what}={came_of_it}")
 }
 
 fn tell(report: &[String]) {
