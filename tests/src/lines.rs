@@ -40,11 +40,6 @@ impl Lines {
         self.0.1.notify_all();
     }
 
-    /// A test that failed holding it shows the lines too.
-    fn lock(&self) -> MutexGuard<'_, Printed> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub fn all(&self) -> Vec<String> {
         self.lock().lines.clone()
     }
