@@ -34,6 +34,7 @@ use crate::worker::{Handle, LocalExecutor, Registration, View, Worker};
 use forward::{Forward, Sent};
 use record::Record;
 pub use transport::{Stream, Transport, Wire};
+use upgrade::Tunnel;
 
 type Body = ResponseBody<Box<Record>>;
 
@@ -188,7 +189,7 @@ async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> Resul
     record.status = head.status;
     connection.wire.seal_interim();
     content.fit(for_head, &mut head);
-    Ok(Response::from_parts(head, content.into_body(record)))
+    Ok(Response::from_parts(head, content.into_body(&connection, record)))
 }
 
 /// THE life of a request, from its head to the head of its response.
@@ -236,6 +237,8 @@ type Lived = Result<(http::response::Parts, Content), Fault>;
 enum Content {
     Own(bytes::Bytes),
     Stream(Incoming),
+    /// None; after the head both sides speak another protocol.
+    Tunnel(Tunnel),
 }
 
 impl Content {
@@ -251,10 +254,14 @@ impl Content {
         }
     }
 
-    fn into_body(self, record: Box<Record>) -> Body {
+    fn into_body(self, connection: &Rc<Connection>, record: Box<Record>) -> Body {
         match self {
             Self::Own(bytes) => ResponseBody::own(bytes, record),
             Self::Stream(incoming) => ResponseBody::stream(incoming, record),
+            Self::Tunnel(tunnel) => {
+                tunnel.start(connection);
+                ResponseBody::own(bytes::Bytes::new(), record)
+            }
         }
     }
 }
@@ -304,10 +311,10 @@ impl Job<'_> {
             let asked = self.client_upgrade.filter(|_| self.upgrade_to.is_some());
             let client = asked.ok_or(Fault::SwitchedUnasked)?;
             upgrade::announce(response.headers_mut(), upgraded_to);
-            upgrade::tunnel(self.connection, client, hyper::upgrade::on(&mut response), picked.active);
+            let endpoint = hyper::upgrade::on(&mut response);
             let (head, _) = response.into_parts();
             exchange.response = Some(head);
-            return Ok((exchange, Content::Own(bytes::Bytes::new())));
+            return Ok((exchange, Content::Tunnel(Tunnel { client, endpoint, active: picked.active })));
         }
         record.active = Some(picked.active);
         record.lease = Some((picked.pool, lease));
