@@ -89,7 +89,7 @@ def status():
 
 
 def deadline():
-    answers = channel.unary_stream("/test.Test/Hang")(b"", timeout=1)
+    answers = channel.unary_stream("/test.Test/Hang")(b"", timeout=4)
     first = next(answers)
     try:
         next(answers)

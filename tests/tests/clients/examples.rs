@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread::ScopedJoinHandle;
 
 use jackfield_tests::tool::{Server, python};
 use jackfield_tests::{Client, Message, Proxy, client, wait_until};
@@ -78,26 +79,27 @@ fn quickstart() {
 /// Asks for this and answers which endpoint had it, as the access log says.
 #[track_caller]
 fn endpoint_of(proxy: &Proxy, path: &str) -> String {
-    let seen = proxy.access_log().len();
     let answer = client::get(proxy.address(0), path);
     assert_eq!(answer.status(), 200);
     assert!(answer.text().starts_with("# Quickstart"));
-    wait_until("the access log", || proxy.access_log().len() > seen);
-    proxy.access_log()[seen]["endpoint"].as_str().unwrap().to_owned()
+    proxy.access_of(path)["endpoint"].as_str().unwrap().to_owned()
 }
 
 /// The five processes of the Flask prototype behind their configuration.
 struct Flask {
-    apps: BTreeMap<&'static str, Server>,
+    python: PathBuf,
+    apps: BTreeMap<&'static str, (Server, u16)>,
     proxy: Proxy,
 }
 
 impl Flask {
-    fn start(python: &Path) -> Self {
+    fn start() -> Option<Self> {
+        let python = python()?;
         let names = [(5001, "api-1"), (5002, "api-2"), (5003, "api-3"), (5004, "images-1"), (5005, "images-2")];
-        let apps: BTreeMap<&str, Server> = names.map(|(_, name)| (name, app(python, name))).into();
-        let ports = names.map(|(written, name)| (written, port_of(&apps[name]))).into();
-        Self { apps, proxy: start(&config_of("flask-prototype", &ports)) }
+        let ports = names.map(|(written, _)| (written, free_port()));
+        let pairs = names.into_iter().zip(ports);
+        let apps = pairs.map(|((_, name), (_, port))| (name, (app(&python, name, port), port))).collect();
+        Some(Self { apps, proxy: start(&config_of("flask-prototype", &ports.into())), python })
     }
 
     fn ask(&self, request: &str) -> Message {
@@ -117,15 +119,12 @@ impl Flask {
     }
 }
 
-fn app(python: &Path, name: &str) -> Server {
-    Server::start(Command::new(python).arg(folder().join("flask-prototype/app.py")).args([name, "0"]))
-}
-
-/// Flask says where it listens.
-fn port_of(app: &Server) -> u16 {
-    let line = app.log.wait(0, "where Flask runs", |line| line.contains("Running on http://127.0.0.1:"));
-    let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
-    digits(line.split("http://127.0.0.1:").nth(1).unwrap()).parse().unwrap()
+/// A process that serves.
+fn app(python: &Path, name: &str, port: u16) -> Server {
+    let app = folder().join("flask-prototype/app.py");
+    let server = Server::start(Command::new(python).arg(app).args([name, &port.to_string()]));
+    server.log.wait(0, "that Flask runs", |line| line.contains("Running on http://127.0.0.1:"));
+    server
 }
 
 fn counts<const N: usize>(pairs: [(&str, usize); N]) -> BTreeMap<String, usize> {
@@ -134,8 +133,7 @@ fn counts<const N: usize>(pairs: [(&str, usize); N]) -> BTreeMap<String, usize> 
 
 #[test]
 fn flask_answers_by_path_and_in_turn_and_sees_the_client() {
-    let Some(python) = python() else { return };
-    let flask = Flask::start(&python);
+    let Some(flask) = Flask::start() else { return };
     assert_eq!(flask.spread("/api/items/1", 30), counts([("api-1", 10), ("api-2", 10), ("api-3", 10)]));
     assert_eq!(flask.spread("/images/a/cat.png", 30), counts([("images-1", 20), ("images-2", 10)]));
 
@@ -157,32 +155,28 @@ fn flask_answers_by_path_and_in_turn_and_sees_the_client() {
 
 #[test]
 fn killing_a_flask_process_loses_no_get() {
-    let Some(python) = python() else { return };
-    let mut flask = Flask::start(&python);
-    let (answered, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let address = flask.proxy.address(0);
+    let Some(mut flask) = Flask::start() else { return };
+    let (answered, address) = (AtomicUsize::new(0), flask.proxy.address(0));
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| ask_until(address, &stop, &answered))).collect();
-        let more = |count| {
-            let so_far = answered.load(SeqCst);
-            // A client that has failed asks no more: join it, to see why.
-            wait_until("more answers", || {
-                answered.load(SeqCst) >= so_far + count || clients.iter().any(|client| client.is_finished())
-            });
-        };
-        more(200);
-        flask.apps.get_mut("api-2").unwrap().kill();
-        more(600);
-        stop.store(true, SeqCst);
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| ask_often(address, &answered))).collect();
+        wait_until("many answers", || {
+            answered.load(SeqCst) >= 200 || clients.iter().any(ScopedJoinHandle::is_finished)
+        });
+        flask.apps.get_mut("api-2").unwrap().0.kill();
     });
+    assert_eq!(answered.load(SeqCst), 800);
     let after = flask.spread("/api/items/1", 30);
-    assert_eq!(after, counts([("api-1", 15), ("api-3", 15)]));
+    assert!(!after.contains_key("api-2") && after.values().all(|count| *count >= 10), "{after:?}");
+    // Started anew, it is asked again as soon as a health check finds it.
+    let port = flask.apps["api-2"].1;
+    flask.apps.insert("api-2", (app(&flask.python, "api-2", port), port));
+    wait_until("the new process to be asked", || flask.spread("/api/items/1", 3).contains_key("api-2"));
 }
 
 /// GET after GET on one kept connection.
-fn ask_until(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) {
+fn ask_often(address: SocketAddr, answered: &AtomicUsize) {
     let mut client = Client::connect(address);
-    while !stop.load(SeqCst) {
+    for _ in 0..200 {
         let answer = client.get("/api/items/1");
         assert_eq!(answer.status(), 200, "{answer:?}");
         answered.fetch_add(1, SeqCst);

@@ -9,9 +9,10 @@ mod resolver;
 mod websocket;
 
 use std::fmt::Display;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
 
 use jackfield_tests::tool::Server;
 use jackfield_tests::{Authority, Proxy};
@@ -55,9 +56,15 @@ fn endpoints(ports: &[u16]) -> String {
     format!("endpoints = [{}]", all.join(", "))
 }
 
-/// For servers that cannot choose one by themselves.
+/// For servers that cannot choose one by themselves. Never the same twice, and below those that
+/// the system hands out: nobody takes it before the server does, or after the server is gone.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = 15_000 + u16::try_from(std::process::id() % 160).unwrap() * 100;
+    let mut ports = std::iter::repeat_with(|| begin + NEXT.fetch_add(1, SeqCst));
+    let free =
+        |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(free).unwrap()
 }
 
 /// A script of `tests/python`, on this interpreter.

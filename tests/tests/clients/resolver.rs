@@ -56,7 +56,10 @@ fn queries_are_balanced_over_two_resolvers() {
     let ((_first, a), (_second, b)) = (dns.serve("10.0.0.1"), dns.serve("10.0.0.2"));
     let proxy = start(&layer4("udp", &[a, b]));
     let answers = dns.ask(&proxy, 500);
-    assert_eq!((count(&answers, "10.0.0.1"), count(&answers, "10.0.0.2")), (250, 250), "{answers:?}");
+    // Not half of them to the last: where dig happens to take a port again, the session goes on.
+    let counts = [count(&answers, "10.0.0.1"), count(&answers, "10.0.0.2")];
+    assert_eq!((answers.len(), counts.iter().sum()), (500, 500), "{answers:?}");
+    assert!(counts.iter().all(|count| *count > 220), "{counts:?}");
 }
 
 /// One try for each query: the datagram that was refused goes to the other resolver.
