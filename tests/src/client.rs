@@ -96,7 +96,7 @@ pub fn try_get(to: SocketAddr, path: &str) -> io::Result<Message> {
 /// One request with these header lines on a connection of its own.
 #[track_caller]
 pub fn get_with(to: SocketAddr, path: &str, lines: &[&str]) -> Message {
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let lines: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
     let host = if lines.to_ascii_lowercase().contains("host:") { "" } else { "host: test.example\r\n" };
     Client::connect(to).ask(&format!("GET {path} HTTP/1.1\r\n{host}{lines}\r\n"))
 }

@@ -189,8 +189,8 @@ pub async fn seen(name: &str, request: Request<Incoming>) -> Value {
     json!({
         "origin": name,
         "method": head.method.as_str(),
-        "path": head.uri.path_and_query().map(|path| path.as_str()),
-        "authority": head.uri.authority().map(|authority| authority.as_str()),
+        "path": head.uri.path_and_query().map(http::uri::PathAndQuery::as_str),
+        "authority": head.uri.authority().map(http::uri::Authority::as_str),
         "version": format!("{:?}", head.version),
         "headers": fields(&head.headers),
         "length": received.len(),
