@@ -18,8 +18,8 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::head::Head;
-use crate::{clock, config};
 use crate::tls::ServerStream;
+use crate::{clock, config};
 
 /// RFC 9113, section 3.4.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
