@@ -97,7 +97,11 @@ pub fn try_get(to: SocketAddr, path: &str) -> io::Result<Message> {
 #[track_caller]
 pub fn get_with(to: SocketAddr, path: &str, lines: &[&str]) -> Message {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    let host = if lines.to_ascii_lowercase().contains("host:") { "" } else { "host: test.example\r\n" };
+    let host = if lines.lines().any(|line| line.to_ascii_lowercase().starts_with("host:")) {
+        ""
+    } else {
+        "host: test.example\r\n"
+    };
     Client::connect(to).ask(&format!("GET {path} HTTP/1.1\r\n{host}{lines}\r\n"))
 }
 
