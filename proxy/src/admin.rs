@@ -69,7 +69,10 @@ impl Shared {
 
     /// From now on this runs. The proxy is ready with the first one.
     pub fn show(&self, snapshot: Snapshot) {
-        self.shown.store(Some(Arc::new(Shown { snapshot, since: SystemTime::now() })));
+        let shown = self.shown.load();
+        let same = shown.as_ref().filter(|shown| shown.snapshot.version == snapshot.version);
+        let since = same.map_or_else(SystemTime::now, |same| same.since);
+        self.shown.store(Some(Arc::new(Shown { snapshot, since })));
         self.last_refusal.store(None);
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::config::{self, Config, Diagnostic, Diagnostics, Source};
-use crate::plugin::{Engine, Library};
+use crate::plugin::{Engine, FileProblem, Library};
 use crate::state::State;
 use crate::telemetry::{AccessLog, Telemetry};
 use crate::worker::{Command, Parts};
@@ -79,7 +79,7 @@ impl Control {
         let mut control =
             Self { origin, engine, library, state, workers, telemetry, access, admin, health, signals, files };
         control.install(parts).await;
-        control.after_change();
+        control.after_change(&[]);
         tracing::info!(workers = control.workers.len(), "ready");
         Ok(control)
     }
@@ -122,8 +122,8 @@ impl Control {
             Found::New(prepared) => prepared,
             Found::Unchanged(library) => {
                 if library.problems != self.library.problems {
-                    self.library = library;
-                    self.tell();
+                    let before = std::mem::replace(&mut self.library, library);
+                    self.tell(&before.problems);
                 }
                 return Ok(false);
             }
@@ -131,9 +131,10 @@ impl Control {
         self.warn_of_restart(&prepared.state.config);
         let mut parts = prepared.parts;
         bind_new(&prepared.state, Some(&self.state), &mut parts).map_err(|error| self.problem(error.to_string()))?;
-        (self.library, self.state) = (prepared.library, prepared.state);
+        let before = std::mem::replace(&mut self.library, prepared.library);
+        self.state = prepared.state;
         self.install(parts).await;
-        self.after_change();
+        self.after_change(&before.problems);
         Ok(true)
     }
 
@@ -171,16 +172,17 @@ impl Control {
         for taken in pending {
             let _ = taken.await;
         }
+        self.state.take_effect();
     }
 
-    fn after_change(&mut self) {
+    fn after_change(&mut self, known: &[FileProblem]) {
         self.health = self.state.upstreams.iter().map(health::start).collect();
-        self.tell();
+        self.tell(known);
     }
 
-    /// Shows what there is now in the log and on the admin pages.
-    fn tell(&self) {
-        for problem in &self.library.problems {
+    /// Shows what there is now on the admin pages, and what is new of it in the log.
+    fn tell(&self, known: &[FileProblem]) {
+        for problem in self.library.problems.iter().filter(|problem| !known.contains(problem)) {
             tracing::error!(file = %problem.path.display(), "not loaded as a plugin: {}", problem.reason);
         }
         self.admin.show(admin::Snapshot {

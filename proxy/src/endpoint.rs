@@ -118,7 +118,12 @@ impl Stats {
 
     /// Decayed to now, in microseconds; 0 while never measured.
     pub fn latency_us(&self) -> u32 {
-        self.latency.get()
+        self.latency_us_at(clock::millis32())
+    }
+
+    /// The same with the clock read before: whoever asks of many endpoints reads it once.
+    pub fn latency_us_at(&self, now: u32) -> u32 {
+        self.latency.get(now)
     }
 
     /// In ten-thousandths.
@@ -128,7 +133,12 @@ impl Stats {
 
     /// CPU and memory in ten-thousandths, `u32::MAX` where there is no fresh report.
     pub fn load(&self, expiry: Duration) -> (u32, u32) {
-        self.report.get(expiry)
+        self.load_at(expiry, clock::millis32())
+    }
+
+    /// The same with the clock read before.
+    pub fn load_at(&self, expiry: Duration, now: u32) -> (u32, u32) {
+        self.report.get(expiry, now)
     }
 
     /// Takes a report of the endpoint; shares of 1, more than 1 counts as 1.
@@ -205,9 +215,11 @@ impl PeakEwma {
     }
 
     fn observe(&self, took: Duration) {
-        let now = clock::millis32();
         let sample = (took.as_micros() as f32).max(1.0);
-        let value = match self.read() {
+        let last = self.read();
+        // Not before the reading: another worker may have written since.
+        let now = clock::millis32();
+        let value = match last {
             Some((old, then)) if sample < old => {
                 let weight = Self::weight(now.wrapping_sub(then));
                 old * weight + sample * (1.0 - weight)
@@ -217,9 +229,8 @@ impl PeakEwma {
         self.0.store(u64::from(value.to_bits()) << 32 | u64::from(now), Relaxed);
     }
 
-    fn get(&self) -> u32 {
-        self.read()
-            .map_or(0, |(value, then)| (value * Self::weight(clock::millis32().wrapping_sub(then))).max(1.0) as u32)
+    fn get(&self, now: u32) -> u32 {
+        self.read().map_or(0, |(value, then)| (value * Self::weight(now.wrapping_sub(then))).max(1.0) as u32)
     }
 
     fn weight(elapsed_ms: u32) -> f32 {
@@ -249,9 +260,12 @@ impl LoadReport {
         self.0.store(packed, Relaxed);
     }
 
-    fn get(&self, expiry: Duration) -> (u32, u32) {
+    fn get(&self, expiry: Duration, now: u32) -> (u32, u32) {
         let packed = self.0.load(Relaxed);
-        let age = clock::millis32().wrapping_sub(packed as u32);
+        if packed == u64::MAX {
+            return (u32::MAX, u32::MAX);
+        }
+        let age = now.wrapping_sub(packed as u32);
         if u128::from(age) > expiry.as_millis() {
             return (u32::MAX, u32::MAX);
         }

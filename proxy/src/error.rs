@@ -11,6 +11,8 @@ pub enum Fault {
     BadRequest(&'static str),
     #[error("the client's body ended early")]
     BrokenBody,
+    #[error("the client's body did not come in time")]
+    SlowBody,
     #[error("no route for this request")]
     NoRoute,
     #[error("method not supported")]
@@ -43,6 +45,7 @@ impl Fault {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method | Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
@@ -60,7 +63,10 @@ impl Fault {
 
     /// Nobody knows where the next request would begin, or whether there is an honest one.
     pub fn ends_connection(&self) -> bool {
-        matches!(self, Self::BadRequest(_) | Self::BrokenBody | Self::Method | Self::Coding | Self::TargetTooLong)
+        matches!(
+            self,
+            Self::BadRequest(_) | Self::BrokenBody | Self::SlowBody | Self::Method | Self::Coding | Self::TargetTooLong
+        )
     }
 
     /// What the client is told: the status and no more, for what lies behind is not its business.

@@ -99,7 +99,10 @@ fn serve(origin: Origin, engine: Engine, ready: impl FnOnce(&Control)) -> anyhow
 fn check(config: &std::path::Path) -> anyhow::Result<ExitCode> {
     let engine = engine(control::cache_folder(config))?;
     Ok(match control::check(config, &engine) {
-        Ok(()) => {
+        Ok(problems) => {
+            for problem in problems.iter() {
+                eprintln!("{problem}");
+            }
             println!("{}: ok", config.display());
             ExitCode::SUCCESS
         }

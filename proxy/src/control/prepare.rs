@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{self, Diagnostic, Diagnostics, KnownPlugins, Source};
-use crate::plugin::{Engine, Library};
+use crate::plugin::{Engine, FileProblem, Library};
 use crate::state::{Refusal, State};
 use crate::telemetry::Telemetry;
 use crate::worker::Parts;
@@ -26,9 +26,12 @@ impl Origin {
     }
 }
 
-/// Checks a file without running it: plugins are compiled and started once.
-pub fn check(path: &Path, engine: &Engine) -> Result<(), Diagnostics> {
-    prepare(&Origin::File(path.to_owned()), engine, None, &Telemetry::default()).map(|_| ())
+/// Checks a file without running it: plugins are compiled and started once. Answers the files of the
+/// plugins folder that are no plugins, which nothing in the configuration needs.
+pub fn check(path: &Path, engine: &Engine) -> Result<Vec<FileProblem>, Diagnostics> {
+    let found = prepare(&Origin::File(path.to_owned()), engine, None, &Telemetry::default())?;
+    let (Found::New(Prepared { library, .. }) | Found::Unchanged(library)) = found;
+    Ok(library.problems.clone())
 }
 
 /// A checked configuration with everything that its plugins need, not yet running.
@@ -49,9 +52,13 @@ pub(super) fn prepare(
     let source = origin.read()?;
     let mut library = Library::default();
     let old_library = before.map(|before| Arc::clone(&before.library)).unwrap_or_default();
-    let config = config::parse(source.clone(), |folder| {
+    let parsed = config::parse(source.clone(), |folder| {
         library = Library::read(engine, folder, &old_library);
         known(&library)
+    });
+    let config = parsed.map_err(|mut refused| {
+        refused.notes = library.problems.iter().map(FileProblem::to_string).collect();
+        refused
     })?;
     if before.is_some_and(|before| !before.force && *before.state.config == config && library.is_same(&before.library))
     {

@@ -17,7 +17,7 @@ use crate::body::RequestBody;
 use crate::endpoint::Endpoint;
 use crate::error::Fault;
 use crate::plugin::{Choice, Exchange, Protocol};
-use crate::upstream::{Lease, Local, Picked, Return, SendFailure, orca};
+use crate::upstream::{Lease, Local, Picked, Purpose, Return, SendFailure, orca};
 
 /// The head of a response, and what must be kept until its last byte.
 pub struct Sent {
@@ -64,8 +64,11 @@ impl Forward<'_> {
                 Err(none) => return (exchange, Err(last.unwrap_or(Fault::NoEndpoint(none)))),
             };
             let begin = Instant::now();
+            let upload = body.watch();
             let work = self.try_endpoint(&mut exchange, &picked, body);
-            let timeout = || Failed { fault: Fault::Timeout, body: None, stale: false };
+            // An endpoint that waits for the rest of the body is not the one that is late.
+            let late = || if upload.is_some_and(|body| !body.has_ended()) { Fault::SlowBody } else { Fault::Timeout };
+            let timeout = || Failed { fault: late(), body: None, stale: false };
             match timeout_at(self.deadline.into(), work).await.unwrap_or_else(|_| Err(timeout())) {
                 Ok((response, lease)) => {
                     self.measure(&picked, &response, begin);
@@ -95,13 +98,14 @@ impl Forward<'_> {
         picked: &Picked,
         mut body: RequestBody,
     ) -> Result<(Response<Incoming>, Return), Failed> {
-        if let Some(lease) = picked.pool.checkout().await {
+        let purpose = if self.upgrade.is_some() { Purpose::Upgrade } else { Purpose::Request };
+        if let Some(lease) = picked.pool.checkout(purpose).await {
             match self.send_once(exchange, picked, lease, body).await {
                 Err(Failed { body: Some(again), stale: true, .. }) => body = again,
                 result => return result,
             }
         }
-        match picked.pool.connect(picked.active.endpoint(), &self.local.upstream).await {
+        match picked.pool.connect(picked.active.endpoint(), &self.local.upstream, purpose).await {
             Ok(lease) => self.send_once(exchange, picked, lease, body).await,
             Err(error) => Err(Failed { fault: Fault::Connect(error), body: Some(body), stale: false }),
         }

@@ -11,6 +11,10 @@ impl Head {
         self.0.extend_from_slice(&bytes[..room]);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn clear(&mut self) {
         self.0.clear();
     }

@@ -31,7 +31,7 @@ pub struct Record {
     pub endpoint: Option<Arc<Endpoint>>,
     pub active: Option<Active>,
     pub lease: Option<(Rc<Pool>, Return)>,
-    received: Option<Received>,
+    received: Option<Rc<Received>>,
     sent: u64,
     complete: bool,
 }
@@ -75,7 +75,7 @@ impl Record {
         if incoming.is_end_stream() {
             return RequestBody::default();
         }
-        let received = Received::default();
+        let received = Rc::<Received>::default();
         self.received = Some(Rc::clone(&received));
         RequestBody::stream(incoming, received)
     }
@@ -88,7 +88,7 @@ impl Record {
         let worker = &self.connection.worker;
         let status = self.status.as_u16();
         let metrics = self.upstream.as_ref().map_or(&worker.telemetry.local, |upstream| &upstream.metrics);
-        let received = self.received.as_ref().map_or(0, |received| received.get());
+        let received = self.received.as_ref().map_or(0, |received| received.bytes());
         metrics.record(worker.index, status, took, received, self.sent);
         let (Some(access), Some((method, uri, host))) = (&worker.access, self.target.take()) else { return };
         let client = &self.connection.client;

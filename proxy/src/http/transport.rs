@@ -38,6 +38,9 @@ pub struct Transport<T> {
     prefix: Bytes,
     wire: Arc<Wire>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Since when the socket has taken nothing of what there is to write.
+    stalled: Option<tokio::time::Instant>,
+    stall_timer: Option<Pin<Box<Sleep>>>,
     /// The last write took all that was offered: no half a response is on its way.
     at_boundary: bool,
 }
@@ -61,6 +64,8 @@ pub struct Wire {
 #[derive(Default)]
 struct Interim {
     bytes: BytesMut,
+    /// The final response is there: what cannot be written before it is not written at all.
+    sealed: bool,
     waker: Option<Waker>,
 }
 
@@ -150,6 +155,16 @@ impl Wire {
         }
     }
 
+    /// A request is under way.
+    pub fn is_busy(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
+    }
+
+    /// The head of a request has begun to come.
+    pub fn has_begun(&self) -> bool {
+        self.phase.load(Relaxed) == HEAD && !self.lock_head().is_empty()
+    }
+
     /// An idle HTTP/2 connection should say goodbye.
     pub fn is_expired(&self) -> bool {
         self.expired.load(Relaxed)
@@ -178,10 +193,17 @@ impl Wire {
         if interim.bytes.len() + bytes.len() > MAX_BYTES {
             return;
         }
+        interim.sealed = false;
         interim.bytes.extend_from_slice(bytes);
         self.has_interim.store(true, Relaxed);
         if let Some(waker) = interim.waker.take() {
             waker.wake();
+        }
+    }
+
+    pub fn seal_interim(&self) {
+        if self.has_interim.load(Relaxed) {
+            self.interim.lock().unwrap_or_else(PoisonError::into_inner).sealed = true;
         }
     }
 
@@ -193,7 +215,15 @@ impl Wire {
 
 impl<T: Stream> Transport<T> {
     pub fn new(stream: T, wire: Arc<Wire>) -> Self {
-        Self { stream: TokioIo::new(stream), prefix: Bytes::new(), wire, timer: None, at_boundary: true }
+        Self {
+            stream: TokioIo::new(stream),
+            prefix: Bytes::new(),
+            wire,
+            timer: None,
+            stalled: None,
+            stall_timer: None,
+            at_boundary: true,
+        }
     }
 
     /// Reads until the first bytes tell HTTP/2 with prior knowledge (RFC 9113, section 3.3) from
@@ -300,11 +330,38 @@ impl<T: Stream> Transport<T> {
         })
     }
 
+    /// A client that takes nothing of its response for the idle limit has gone, whatever its socket
+    /// says.
+    fn unless_stalled<R>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if result.is_ready() {
+            self.stalled = None;
+            self.wire.moved();
+            return result;
+        }
+        let limit = self.wire.idle_timeout;
+        let until = *self.stalled.get_or_insert_with(tokio::time::Instant::now) + limit;
+        let timer = self.stall_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        while timer.as_mut().poll(context).is_ready() {
+            if tokio::time::Instant::now() >= until {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")));
+            }
+            timer.as_mut().reset(until);
+        }
+        Poll::Pending
+    }
+
     fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.wire.has_interim.load(Relaxed) || !self.at_boundary {
+        if !self.wire.has_interim.load(Relaxed) {
             return Poll::Ready(Ok(()));
         }
         let mut interim = self.wire.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.at_boundary {
+            if interim.sealed {
+                interim.bytes.clear();
+                self.wire.has_interim.store(false, Relaxed);
+            }
+            return Poll::Ready(Ok(()));
+        }
         while !interim.bytes.is_empty() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, &interim.bytes))?;
             if written == 0 {
@@ -351,8 +408,9 @@ impl<T: Stream> Read for Transport<T> {
 impl<T: Stream> Write for Transport<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(context))?;
-        self.wire.moved();
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.at_boundary = false;
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let written = ready!(self.unless_stalled(context, written))?;
         self.at_boundary = written == bytes.len();
         Poll::Ready(Ok(written))
     }
@@ -365,7 +423,9 @@ impl<T: Stream> Write for Transport<T> {
         /// hyper offers at most this many at once: with as many, more may be waiting.
         const MOST: usize = 64;
         ready!(self.poll_interim(context))?;
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.at_boundary = false;
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let written = ready!(self.unless_stalled(context, written))?;
         self.at_boundary = slices.len() < MOST && written == slices.iter().map(|slice| slice.len()).sum::<usize>();
         Poll::Ready(Ok(written))
     }
@@ -376,7 +436,8 @@ impl<T: Stream> Write for Transport<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_interim(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.unless_stalled(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,7 +9,7 @@ use super::bindings::exports::jackfield::plugin::balancing::{
 use super::bindings::jackfield::plugin::types::Protocol as WitProtocol;
 use super::choice::Choice;
 use super::exchange::{Exchange, Protocol};
-use super::host::random64;
+use super::host::{Phase, random64};
 use super::instance::{Failure, Instance, Order, OrderState};
 use super::usage::Usage;
 use crate::config::OnFailure;
@@ -39,7 +39,7 @@ pub struct Balancer {
 
 enum BalancerState {
     Ready(Box<Instance<Guest>>),
-    Starting(Order<Instance<Guest>>),
+    Starting(Order<Box<Instance<Guest>>>),
     /// No instance, and none on its way.
     Down,
 }
@@ -49,8 +49,7 @@ impl Balancer {
     /// runs the plugin's start, `configure` and first `update`.
     pub fn start(usage: &Arc<Usage>, worker: usize, set: &Arc<EndpointSet>) -> Result<Self, Failure> {
         let delegate = usage.then.as_ref().map(|then| Self::start(then, worker, set)).transpose()?.map(Box::new);
-        let mut instance = Box::new(start(usage)?);
-        call_update(&mut instance, usage, set)?;
+        let mut instance = start(usage, set)?;
         instance.store.data_mut().delegate = delegate;
         Ok(Self { usage: Arc::clone(usage), worker, state: BalancerState::Ready(instance), delegate: None })
     }
@@ -67,14 +66,18 @@ impl Balancer {
         set: &Arc<EndpointSet>,
     ) -> (Box<Exchange>, Decision) {
         let begin = Instant::now();
-        let (mut exchange, result) = self.call(exchange, choice, set);
+        // A wrapped balancer adds its time too, which is part of this one's.
+        let (before, replies) = (exchange.plugin_time, exchange.reply.len());
+        let (mut exchange, result) = self.call(begin, exchange, choice, set);
         let took = begin.elapsed();
-        exchange.plugin_time += took;
+        exchange.plugin_time = before + took;
         let decision = match result {
             Some(Ok(NONE)) => Decision::Nobody,
             Some(Ok(index)) => Decision::Endpoint(index as usize),
             Some(Err(failure)) => {
                 self.usage.note_failure(&failure);
+                // They spoke of another endpoint than the one that is chosen now.
+                exchange.reply.truncate(replies);
                 self.policy(choice, set)
             }
             None => return (exchange, self.policy(choice, set)),
@@ -86,33 +89,35 @@ impl Balancer {
     /// None: there is no instance to call.
     fn call(
         &mut self,
+        begin: Instant,
         exchange: Box<Exchange>,
         choice: &mut Choice,
         set: &Arc<EndpointSet>,
     ) -> (Box<Exchange>, Option<Result<u32, Failure>>) {
-        if self.usage.shared.health.is_quarantined() || !self.make_ready() {
+        if self.usage.shared.health.is_quarantined() || !self.make_ready(set) {
             return (exchange, None);
         }
         let BalancerState::Ready(instance) = &mut self.state else { return (exchange, None) };
-        let (exchange, result) = call_pick(instance, &self.usage, exchange, choice, set);
+        instance.store.data_mut().set_clock(begin);
+        let (exchange, result) = call_pick(instance, exchange, choice, set);
         match &result {
             Ok(_) => self.usage.shared.health.succeeded(),
             // The instance did nothing wrong that it would not do again: it may stay.
             Err(Failure::OutOfRange { .. } | Failure::NotAllowed(_)) => {}
-            Err(_) => self.replace(),
+            Err(_) => self.replace(set),
         }
         (exchange, Some(result))
     }
 
     /// Takes a new instance over that has become ready, or orders one.
-    fn make_ready(&mut self) -> bool {
+    fn make_ready(&mut self, set: &Arc<EndpointSet>) -> bool {
         match std::mem::replace(&mut self.state, BalancerState::Down) {
             BalancerState::Ready(instance) => self.state = BalancerState::Ready(instance),
-            BalancerState::Down => self.state = BalancerState::Starting(order(&self.usage)),
+            BalancerState::Down => self.state = BalancerState::Starting(order(&self.usage, set)),
             BalancerState::Starting(order) => match order.collect() {
                 Ok(mut instance) => {
                     instance.store.data_mut().delegate = self.delegate.take();
-                    self.state = BalancerState::Ready(Box::new(instance));
+                    self.state = BalancerState::Ready(instance);
                 }
                 Err(OrderState::Waiting(order)) => self.state = BalancerState::Starting(order),
                 Err(OrderState::Failed) => {}
@@ -122,8 +127,8 @@ impl Balancer {
     }
 
     /// After a trap the whole store is dead. The delegate did nothing wrong: it is kept.
-    fn replace(&mut self) {
-        let next = BalancerState::Starting(order(&self.usage));
+    fn replace(&mut self, set: &Arc<EndpointSet>) {
+        let next = BalancerState::Starting(order(&self.usage, set));
         if let BalancerState::Ready(mut dead) = std::mem::replace(&mut self.state, next) {
             self.delegate = dead.store.data_mut().delegate.take();
         }
@@ -150,30 +155,33 @@ fn plain_choice(choice: &Choice, set: &EndpointSet) -> Decision {
     candidates.into_iter().flatten().min_by_key(active).map_or(Decision::Nobody, Decision::Endpoint)
 }
 
-fn start(usage: &Arc<Usage>) -> Result<Instance<Guest>, Failure> {
+/// An instance that is configured and knows these endpoints: an update may take long, so it is
+/// best done here, off the workers.
+fn start(usage: &Arc<Usage>, set: &Arc<EndpointSet>) -> Result<Box<Instance<Guest>>, Failure> {
     let load = |store: &mut wasmtime::Store<_>, pre: &wasmtime::component::InstancePre<_>| {
         let indices = usage.plugin.balancing.as_ref().ok_or_else(|| wasmtime::format_err!("it is no balancer"))?;
         let instance = pre.instantiate(&mut *store)?;
         indices.load(store, &instance)
     };
-    Instance::start(usage, load, |guest, store, settings| guest.call_configure(store, settings))
-        .map(|(instance, ())| instance)
+    let (instance, ()) = Instance::start(usage, load, |guest, store, settings| guest.call_configure(store, settings))?;
+    let mut instance = Box::new(instance);
+    call_update(&mut instance, set)?;
+    Ok(instance)
 }
 
-fn order(usage: &Arc<Usage>) -> Order<Instance<Guest>> {
-    let usage = Arc::clone(usage);
-    Order::place(move || start(&usage).inspect_err(|failure| usage.note_failure(failure)).ok())
+fn order(usage: &Arc<Usage>, set: &Arc<EndpointSet>) -> Order<Box<Instance<Guest>>> {
+    let (usage, set) = (Arc::clone(usage), Arc::clone(set));
+    Order::place(move || start(&usage, &set).inspect_err(|failure| usage.note_failure(failure)).ok())
 }
 
 fn call_pick(
     instance: &mut Instance<Guest>,
-    usage: &Usage,
     exchange: Box<Exchange>,
     choice: &mut Choice,
     set: &Arc<EndpointSet>,
 ) -> (Box<Exchange>, Result<u32, Failure>) {
     if instance.store.data().generation() != Some(set.generation)
-        && let Err(failure) = call_update(instance, usage, set)
+        && let Err(failure) = call_update(instance, set)
     {
         return (exchange, Err(failure));
     }
@@ -186,7 +194,7 @@ fn call_pick(
     };
     instance.arm();
     let host = instance.store.data_mut();
-    host.exchange = Some(exchange);
+    host.give_exchange(exchange, Phase::Pick);
     host.choice = std::mem::take(choice);
     let result = instance.guest.call_pick(&mut instance.store, context);
     let host = instance.store.data_mut();
@@ -194,7 +202,7 @@ fn call_pick(
     let exchange = host.take_exchange();
     let result = match result {
         Ok(answer) => check(answer, choice, set),
-        Err(error) => Err(instance.failure(&error, usage)),
+        Err(error) => Err(instance.failure(&error)),
     };
     (exchange, result)
 }
@@ -210,11 +218,11 @@ fn check(answer: u32, choice: &Choice, set: &EndpointSet) -> Result<u32, Failure
     }
 }
 
-fn call_update(instance: &mut Instance<Guest>, usage: &Usage, set: &Arc<EndpointSet>) -> Result<(), Failure> {
+fn call_update(instance: &mut Instance<Guest>, set: &Arc<EndpointSet>) -> Result<(), Failure> {
     instance.store.data_mut().set = Some(Arc::clone(set));
     instance.arm_for_update();
     let result = instance.guest.call_update(&mut instance.store, &columns(set));
-    result.map_err(|error| instance.failure(&error, usage))
+    result.map_err(|error| instance.update_failure(&error))
 }
 
 fn columns(set: &EndpointSet) -> Columns {

@@ -77,25 +77,42 @@ fn prepare(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-#[allow(unsafe_code)]
+/// A file begins with the SHA-256 of the rest: wasmtime checks the form of what it loads, not
+/// whether the machine code in it is still what was written.
+const CHECKSUM_BYTES: usize = 32;
+
 fn load(engine: &Engine, path: &Path) -> Option<Component> {
-    if !path.exists() {
-        return None;
+    let file = match std::fs::read(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => return unusable(path, &error),
+    };
+    let Some((checksum, compiled)) = file.split_at_checked(CHECKSUM_BYTES) else {
+        return unusable(path, &"the file is cut off");
+    };
+    if checksum != Sha256::digest(compiled).as_slice() {
+        return unusable(path, &"the file is damaged");
     }
-    // SAFETY: `deserialize_file` runs what the file holds as machine code, so the file must be one
-    // that `Component::serialize` wrote. Only our own user may write to the folder (`prepare`),
-    // files are moved into it whole (`store`), and wasmtime checks version and settings.
-    match unsafe { Component::deserialize_file(engine, path) } {
-        Ok(component) => Some(component),
-        Err(error) => {
-            tracing::warn!(file = %path.display(), %error, "compiling again: the cached plugin does not load");
-            None
-        }
-    }
+    deserialize(engine, compiled).map_or_else(|error| unusable(path, &error), Some)
+}
+
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Option<Component> {
+    tracing::warn!(file = %path.display(), %error, "compiling again: the cached plugin does not load");
+    None
+}
+
+#[allow(unsafe_code)]
+fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: this runs what the bytes hold as machine code, so they must be what
+    // `Component::serialize` wrote. Only our own user may write to the folder (`prepare`), the
+    // checksum says that they are whole, and wasmtime checks version and settings.
+    unsafe { Component::deserialize(engine, compiled) }
 }
 
 fn store(component: &Component, folder: &Path, path: &Path) -> wasmtime::Result<()> {
-    let bytes = component.serialize()?;
+    let compiled = component.serialize()?;
+    let mut bytes = Sha256::digest(&compiled).to_vec();
+    bytes.extend_from_slice(&compiled);
     let half = folder.join(format!(".{}-{:016x}", std::process::id(), super::host::random64()));
     std::fs::write(&half, bytes)?;
     std::fs::rename(&half, path)?;

@@ -51,13 +51,18 @@ impl Choice {
         (0..set.len() as u32).filter(|index| self.is_eligible(set, *index))
     }
 
-    /// Narrows to these positions (and to what it was narrowed to before); answers what to hand
+    /// Narrows to these positions of so many (and to what it was narrowed to before); answers what to hand
     /// to [`Choice::widen`].
-    pub fn narrow(&mut self, mut positions: Vec<u32>) -> Option<Vec<u32>> {
-        positions.retain(|index| self.is_candidate(*index));
-        positions.sort_unstable();
-        positions.dedup();
-        self.candidates.replace(positions)
+    pub fn narrow(&mut self, positions: &[u32], endpoints: usize) -> Option<Vec<u32>> {
+        let mut named = vec![false; endpoints];
+        for position in positions {
+            if let Some(named) = named.get_mut(*position as usize) {
+                *named = true;
+            }
+        }
+        let kept = |index: &u32| named[*index as usize] && self.is_candidate(*index);
+        let candidates = (0..endpoints as u32).filter(kept).collect();
+        self.candidates.replace(candidates)
     }
 
     pub fn widen(&mut self, before: Option<Vec<u32>>) {

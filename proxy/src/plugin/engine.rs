@@ -23,7 +23,7 @@ struct Inner {
 
 impl Engine {
     /// Deadlines count in these: a call may run up to one longer than its limit.
-    const TICK: Duration = Duration::from_millis(10);
+    pub(super) const TICK: Duration = Duration::from_millis(10);
 
     /// With a folder for compiled plugins, or without.
     pub fn new(cache: Option<PathBuf>) -> wasmtime::Result<Self> {

@@ -74,6 +74,8 @@ pub struct Exchange {
     pub upstream: Option<UpstreamIndex>,
     /// Wall time spent in plugins.
     pub plugin_time: Duration,
+    /// Bytes that plugins have written into it.
+    written: usize,
     notes: Vec<(String, String)>,
     id: OnceCell<String>,
 }
@@ -81,6 +83,8 @@ pub struct Exchange {
 impl Exchange {
     const MAX_NOTES: usize = 32;
     const MAX_NOTE_BYTES: usize = 4096;
+    /// Header values, paths and the like, all plugins together.
+    const MAX_WRITTEN: usize = 256 << 10;
 
     pub fn new(client: Arc<Client>, request: Option<http::request::Parts>) -> Box<Self> {
         Box::new(Self {
@@ -91,9 +95,16 @@ impl Exchange {
             answer: None,
             upstream: None,
             plugin_time: Duration::ZERO,
+            written: 0,
             notes: Vec::new(),
             id: OnceCell::new(),
         })
+    }
+
+    /// False when plugins have written enough into this exchange.
+    pub fn spend(&mut self, bytes: usize) -> bool {
+        self.written = self.written.saturating_add(bytes);
+        self.written <= Self::MAX_WRITTEN
     }
 
     /// 32 hexadecimal digits, made when first asked for.

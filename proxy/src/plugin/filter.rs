@@ -9,7 +9,7 @@ use super::balancer::protocol;
 use super::bindings::exports::jackfield::plugin::filtering::{FilterContext, Guest, Phases};
 use super::bindings::jackfield::plugin::types::Address;
 use super::exchange::Exchange;
-use super::host::Host;
+use super::host::{Host, Phase};
 use super::instance::{Failure, Instance, Order, OrderState};
 use super::usage::Usage;
 use crate::config::OnFailure;
@@ -56,16 +56,17 @@ impl Filter {
     }
 
     pub fn on_request(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.run(exchange, |guest, store, context| guest.call_on_request(store, context))
+        self.run(exchange, Phase::Request, |guest, store, context| guest.call_on_request(store, context))
     }
 
     pub fn on_response(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.run(exchange, |guest, store, context| guest.call_on_response(store, context))
+        self.run(exchange, Phase::Response, |guest, store, context| guest.call_on_response(store, context))
     }
 
     fn run(
         &mut self,
         exchange: Box<Exchange>,
+        phase: Phase,
         call: impl FnOnce(&Guest, &mut Store<Host>, FilterContext) -> wasmtime::Result<()>,
     ) -> (Box<Exchange>, Outcome) {
         if self.usage.shared.health.is_quarantined() || !self.make_ready() {
@@ -73,9 +74,11 @@ impl Filter {
         }
         let FilterState::Ready(instance) = &mut self.state else { return (exchange, self.policy()) };
         let begin = Instant::now();
-        let context = context(&exchange);
+        let (context, upstream) = (context(&exchange), exchange.upstream);
         instance.arm();
-        instance.store.data_mut().exchange = Some(exchange);
+        let host = instance.store.data_mut();
+        host.give_exchange(exchange, phase);
+        host.set_clock(begin);
         let result = call(&instance.guest, &mut instance.store, context);
         let mut exchange = instance.store.data_mut().take_exchange();
         let took = begin.elapsed();
@@ -87,10 +90,11 @@ impl Filter {
                 (exchange, Outcome::Continue)
             }
             Err(error) => {
-                self.usage.note_failure(&instance.failure(&error, &self.usage));
+                self.usage.note_failure(&instance.failure(&error));
                 self.state = FilterState::Starting(order(&self.usage));
-                // Half an answer of a failed filter is none.
+                // What a failed filter decided does not count; headers that it changed stay changed.
                 exchange.answer = None;
+                exchange.upstream = upstream;
                 (exchange, self.policy())
             }
         }

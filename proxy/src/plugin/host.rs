@@ -9,6 +9,7 @@ mod small;
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
 use wasmtime::ResourceLimiter;
@@ -18,12 +19,18 @@ use super::bindings::jackfield::plugin::edits::EditError;
 use super::choice::Choice;
 use super::exchange::{Client, Exchange, Protocol};
 use super::usage::Usage;
+use crate::clock;
 use crate::endpoint::EndpointSet;
 
 /// The data of an instance's store.
 pub struct Host {
     /// There while a request, connection or session is being decided.
-    pub(super) exchange: Option<Box<Exchange>>,
+    exchange: Option<Box<Exchange>>,
+    phase: Phase,
+    pub(super) deadline: Deadline,
+    /// When the call began: the clock that the plugin sees stands still while it decides.
+    began: Instant,
+    unix_ms: Option<u64>,
     /// The set that the instance was last updated with.
     pub(super) set: Option<Arc<EndpointSet>>,
     pub(super) choice: Choice,
@@ -32,10 +39,51 @@ pub struct Host {
     usage: Arc<Usage>,
 }
 
+/// What the instance was called for: the functions of the other phases are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Start, settings, endpoints: there is no request.
+    Prepare,
+    Pick,
+    Request,
+    Response,
+}
+
+/// What a call may run beyond its deadline: a wrapped balancer has a deadline of its own, and its
+/// time is not the wrapper's fault.
+#[derive(Debug, Default)]
+pub(super) struct Deadline {
+    owed: Duration,
+    extensions: u32,
+}
+
+impl Deadline {
+    /// A wrapper that asks a slow delegate again and again must come to an end too.
+    const MOST_EXTENSIONS: u32 = 4;
+
+    fn owe(&mut self, took: Duration) {
+        self.owed += took;
+    }
+
+    /// What is owed is granted once.
+    pub(super) fn extend(&mut self) -> Option<Duration> {
+        let owed = std::mem::take(&mut self.owed);
+        if owed.is_zero() || self.extensions == Self::MOST_EXTENSIONS {
+            return None;
+        }
+        self.extensions += 1;
+        Some(owed)
+    }
+}
+
 impl Host {
     pub(super) fn new(usage: &Arc<Usage>) -> Self {
         Self {
             exchange: None,
+            phase: Phase::Prepare,
+            deadline: Deadline::default(),
+            began: Instant::now(),
+            unix_ms: None,
             set: None,
             choice: Choice::default(),
             delegate: None,
@@ -49,9 +97,29 @@ impl Host {
         self.set.as_ref().map(|set| set.generation)
     }
 
+    /// Begins a call.
+    pub(super) fn give_exchange(&mut self, exchange: Box<Exchange>, phase: Phase) {
+        self.exchange = Some(exchange);
+        self.phase = phase;
+    }
+
+    pub(super) fn set_clock(&mut self, now: Instant) {
+        self.began = now;
+        self.unix_ms = None;
+    }
+
+    fn now(&self) -> Duration {
+        clock::since_start(self.began)
+    }
+
+    fn now_ms(&self) -> u32 {
+        clock::millis32_of(self.now())
+    }
+
     /// Ends a call. The exchange is there whenever a call began with one; without one (which would
     /// be a mistake of ours) the request goes on with an empty exchange rather than with a panic.
     pub(super) fn take_exchange(&mut self) -> Box<Exchange> {
+        self.phase = Phase::Prepare;
         self.exchange.take().unwrap_or_else(|| {
             tracing::error!("an exchange was lost in a plugin call");
             let nobody = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
@@ -63,15 +131,31 @@ impl Host {
         self.exchange.as_ref()?.request.as_ref()
     }
 
-    fn request_mut(&mut self) -> Result<&mut http::request::Parts, EditError> {
-        self.exchange.as_mut().and_then(|exchange| exchange.request.as_mut()).ok_or(EditError::Forbidden)
+    /// The exchange, while it is what the plugin was called for.
+    fn during(&mut self, phase: Phase) -> Result<&mut Exchange, EditError> {
+        if self.phase != phase {
+            return Err(EditError::Forbidden);
+        }
+        self.exchange.as_deref_mut().ok_or(EditError::Forbidden)
+    }
+
+    /// To write so many bytes into it.
+    fn request_mut(&mut self, bytes: usize) -> Result<&mut http::request::Parts, EditError> {
+        let exchange = self.during(Phase::Request)?;
+        spend(exchange, bytes)?;
+        exchange.request.as_mut().ok_or(EditError::Forbidden)
     }
 }
 
-/// Linear memory and tables of one instance.
+fn spend(exchange: &mut Exchange, bytes: usize) -> Result<(), EditError> {
+    exchange.spend(bytes).then_some(()).ok_or(EditError::TooMany)
+}
+
+/// Linear memory and tables of one instance: all that it has, added up.
 pub(super) struct MemoryLimit {
     limit: usize,
     used: usize,
+    table_elements: usize,
     reached: bool,
 }
 
@@ -80,7 +164,7 @@ impl MemoryLimit {
     const TABLE_ELEMENTS: usize = 100_000;
 
     fn new(limit: usize) -> Self {
-        Self { limit, used: 0, reached: false }
+        Self { limit, used: 0, table_elements: 0, reached: false }
     }
 
     /// The limit, once it stood in the way.
@@ -101,19 +185,59 @@ impl ResourceLimiter for MemoryLimit {
         Ok(fits)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= Self::TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let elements = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let fits = elements <= Self::TABLE_ELEMENTS;
+        if fits {
+            self.table_elements = elements;
+        }
+        Ok(fits)
+    }
+
+    /// A component is made of core instances; toolchains need about four.
+    fn instances(&self) -> usize {
+        64
+    }
+
+    fn tables(&self) -> usize {
+        64
+    }
+
+    /// Each reserves 4 GiB of address space.
+    fn memories(&self) -> usize {
+        8
     }
 }
 
 /// A header that a plugin may set: well-formed, and neither framing nor connection (RFC 9110,
 /// section 7.6.1), which belong to the proxy.
 fn header_name(name: &str) -> Result<HeaderName, EditError> {
+    if let Some(known) = well_known(name) {
+        return Ok(known.clone());
+    }
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EditError::Malformed)?;
     if crate::http::headers::belongs_to_the_proxy(&name) || name == http::header::HOST {
         return Err(EditError::Forbidden);
     }
     Ok(name)
+}
+
+/// What `http` has no constant for and filters set on every request: a name that is parsed is a
+/// name that is allocated.
+fn well_known(name: &str) -> Option<&'static HeaderName> {
+    static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+    static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    match name {
+        "x-forwarded-for" => Some(&FOR),
+        "x-forwarded-proto" => Some(&PROTO),
+        "x-forwarded-host" => Some(&HOST),
+        "x-real-ip" => Some(&REAL_IP),
+        "x-request-id" => Some(&REQUEST_ID),
+        _ => None,
+    }
 }
 
 fn header_value(value: impl Into<bytes::Bytes>) -> Result<HeaderValue, EditError> {

@@ -4,17 +4,22 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wasmtime::Store;
 use wasmtime::component::InstancePre;
+use wasmtime::{Store, UpdateDeadline};
 
 use super::engine::Engine;
-use super::host::Host;
+use super::host::{Deadline, Host};
 use super::usage::Usage;
 
 /// Loading, starting and configuring an instance may take this long; it never happens on a worker.
 const START_DEADLINE: Duration = Duration::from_secs(5);
 /// An `update` may rebuild tables, so it gets this many times the deadline of a plain call.
 const UPDATE_FACTOR: u32 = 5;
+
+/// What a plugin may hand over in one call, in bytes: an answer's body and its headers.
+const MOST_HANDED_OVER: usize = 2 << 20;
+/// Component-model handles that an instance may keep.
+const MOST_HANDLES: usize = 10_000;
 
 /// Why a call into a plugin gave nothing.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,6 +43,7 @@ pub(super) struct Instance<G> {
     pub store: Store<Host>,
     pub guest: G,
     plain: u64,
+    deadline: Duration,
 }
 
 impl<G> Instance<G> {
@@ -50,31 +56,43 @@ impl<G> Instance<G> {
         let plugin = &usage.plugin;
         let mut store = Store::new(plugin.engine.wasm(), Host::new(usage));
         store.limiter(|host| &mut host.memory);
+        store.set_hostcall_fuel(MOST_HANDED_OVER);
+        store.set_max_component_handles(MOST_HANDLES);
+        store.epoch_deadline_callback(|mut context| {
+            let more = context.data_mut().deadline.extend();
+            Ok(more.map_or(UpdateDeadline::Interrupt, |more| UpdateDeadline::Continue(Engine::ticks(more))))
+        });
         store.set_epoch_deadline(Engine::ticks(START_DEADLINE));
         let result = load(&mut store, &plugin.pre)
             .and_then(|guest| configure(&guest, &mut store, &usage.config.settings).map(|answer| (guest, answer)));
         match result {
             Ok((guest, Ok(answer))) => {
-                let plain = Engine::ticks(usage.config.limits.deadline);
-                Ok((Self { store, guest, plain }, answer))
+                let deadline = usage.config.limits.deadline;
+                Ok((Self { store, guest, plain: Engine::ticks(deadline), deadline }, answer))
             }
-            Ok((_, Err(refusal))) => Err(Failure::Refused(refusal)),
+            Ok((_, Err(refusal))) => Err(Failure::Refused(readable(&refusal))),
             Err(error) => Err(failure(&error, &store, START_DEADLINE)),
         }
     }
 
     /// Before a call: its deadline begins now.
     pub fn arm(&mut self) {
+        self.store.data_mut().deadline = Deadline::default();
         self.store.set_epoch_deadline(self.plain);
     }
 
     pub fn arm_for_update(&mut self) {
-        self.store.set_epoch_deadline(self.plain * u64::from(UPDATE_FACTOR));
+        self.store.set_epoch_deadline(Engine::ticks(self.deadline * UPDATE_FACTOR));
     }
 
     /// What a failed call means.
-    pub fn failure(&self, error: &wasmtime::Error, usage: &Usage) -> Failure {
-        failure(error, &self.store, usage.config.limits.deadline)
+    pub fn failure(&self, error: &wasmtime::Error) -> Failure {
+        failure(error, &self.store, self.deadline)
+    }
+
+    /// What a failed update means.
+    pub fn update_failure(&self, error: &wasmtime::Error) -> Failure {
+        failure(error, &self.store, self.deadline * UPDATE_FACTOR)
     }
 }
 
@@ -85,7 +103,15 @@ fn failure(error: &wasmtime::Error, store: &Store<Host>, deadline: Duration) -> 
     if let Some(limit) = store.data().memory.reached() {
         return Failure::Memory(limit);
     }
-    Failure::Trap(error.root_cause().to_string())
+    Failure::Trap(readable(&error.root_cause().to_string()))
+}
+
+/// A plugin's words for the log and the terminal: bounded, and without control characters that
+/// would make them look like somebody else's.
+pub(super) fn readable(text: &str) -> String {
+    const MAX_BYTES: usize = 2048;
+    let text = &text[..text.floor_char_boundary(MAX_BYTES)];
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// Where a new instance will lie when it is ready.

@@ -26,6 +26,12 @@ pub struct FileProblem {
     pub reason: String,
 }
 
+impl std::fmt::Display for FileProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: not loaded as a plugin: {}", self.path.display(), self.reason)
+    }
+}
+
 impl Library {
     /// Reads the folder and compiles what is new. A file that does not load is a problem, and where
     /// `before` had a good version of it, that one goes on.
@@ -36,7 +42,7 @@ impl Library {
         }
         for path in folder.map(wasm_files).unwrap_or_default() {
             let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-            match std::fs::read(&path) {
+            match read(&path) {
                 Ok(wasm) => library.add(engine, before, name, &wasm, Some(&path)),
                 Err(error) => library.problem(before, name, &path, error.to_string()),
             }
@@ -82,6 +88,19 @@ impl Library {
         }
         self.problems.push(FileProblem { path: path.to_owned(), reason });
     }
+}
+
+/// A pipe or a device under a plugin's name would never end.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    const MAX_BYTES: u64 = 256 << 20;
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("not a file"));
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(std::io::Error::other("larger than 256 MiB"));
+    }
+    std::fs::read(path)
 }
 
 /// `NAME.wasm` in the folder, in the order of names. Files that begin with a dot are somebody's

@@ -43,6 +43,15 @@ impl Usage {
         Self { config, plugin, then, names, shared }
     }
 
+    /// What goes on from the use of a plugin at the same place in the configuration before.
+    pub fn inherit(config: &PluginUse, plugin: &Plugin, before: &Self) -> Arc<Shared> {
+        let same_plugin = before.plugin.digest == plugin.digest;
+        if !same_plugin || before.config.settings != config.settings || before.config.limits != config.limits {
+            before.shared.health.forget();
+        }
+        Arc::clone(&before.shared)
+    }
+
     /// Counts a failure, and says so in the log where that is news.
     pub(super) fn note_failure(&self, failure: &super::instance::Failure) {
         self.shared.totals.failures.fetch_add(1, Relaxed);
@@ -68,6 +77,7 @@ pub struct Health {
     in_a_row: AtomicU32,
     window_start: AtomicU32,
     window_failures: AtomicU32,
+    last_failure: AtomicU32,
     /// The clock's milliseconds; 0 is never.
     quarantined_at: AtomicU32,
     quarantine_ms: AtomicU32,
@@ -99,6 +109,14 @@ impl Health {
         !over
     }
 
+    /// Another version of the plugin, or another way to use it, begins without a past.
+    fn forget(&self) {
+        for number in [&self.in_a_row, &self.window_failures, &self.quarantined_at, &self.quarantine_ms] {
+            number.store(0, Relaxed);
+        }
+        self.told.store(false, Relaxed);
+    }
+
     pub(super) fn succeeded(&self) {
         if self.in_a_row.load(Relaxed) != 0 {
             self.in_a_row.store(0, Relaxed);
@@ -109,11 +127,13 @@ impl Health {
         let now = clock::millis32();
         if now.wrapping_sub(self.window_start.load(Relaxed)) > Self::WINDOW_MS {
             self.window_start.store(now, Relaxed);
-            if self.window_failures.swap(0, Relaxed) == 0 {
-                // Ten quiet seconds: the next failure is news, and a quarantine short again.
-                self.quarantine_ms.store(0, Relaxed);
-                self.told.store(false, Relaxed);
-            }
+            self.window_failures.store(0, Relaxed);
+        }
+        let quiet = now.wrapping_sub(self.last_failure.swap(now, Relaxed));
+        if quiet > Self::WINDOW_MS.saturating_add(self.quarantine_ms.load(Relaxed)) {
+            // Ten quiet seconds out of quarantine: this failure is news, the next quarantine short again.
+            self.quarantine_ms.store(0, Relaxed);
+            self.told.store(false, Relaxed);
         }
         let in_a_row = self.in_a_row.fetch_add(1, Relaxed) + 1;
         let in_window = self.window_failures.fetch_add(1, Relaxed) + 1;

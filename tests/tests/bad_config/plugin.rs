@@ -186,6 +186,17 @@ filters = [{ plugin = "headers", then = "headers" }]"#,
   filters = [{ plugin = "headers", then = "headers" }]
                                    ^^^^"#,
     );
+    let nested = format!("{}\"round-robin\"{}", r#"{ plugin = "round-robin", then = "#.repeat(9), " }".repeat(9));
+    let balancer = format!("balancer = {nested}");
+    let before = balancer.find("\"round-robin\" }").unwrap();
+    check(
+        &with_endpoint(&balancer),
+        &format!(
+            "bad.toml:3:{}: error: more than 8 balancers are wrapped in one another\n  {balancer}\n  {}^^^^^^^^^^^^^",
+            before + 1,
+            " ".repeat(before)
+        ),
+    );
     check(
         &with_endpoint(r#"balancer = { plugin = "round-robin", then = ["least-connections"] }"#),
         r#"bad.toml:3:45: error: `then` must be the name of a plugin, or a table with `plugin`, found a list

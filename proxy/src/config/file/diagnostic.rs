@@ -19,12 +19,14 @@ pub struct Diagnostic {
 pub struct Diagnostics {
     pub source: Source,
     pub list: Vec<Diagnostic>,
+    /// What else may explain them: shown as they are, one a line.
+    pub notes: Vec<String>,
 }
 
 impl Diagnostics {
     pub fn new(source: Source, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by_key(|diagnostic| diagnostic.place.start);
-        Self { source, list }
+        Self { source, list, notes: Vec::new() }
     }
 }
 
@@ -38,7 +40,7 @@ impl fmt::Display for Diagnostics {
             }
             write_one(f, &self.source, diagnostic)?;
         }
-        Ok(())
+        self.notes.iter().try_for_each(|note| write!(f, "\n{note}"))
     }
 }
 

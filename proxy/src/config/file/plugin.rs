@@ -8,6 +8,8 @@ use super::value::Value;
 use crate::config::{OnFailure, Place, PluginKind, PluginLimits, PluginUse, UseIndex};
 
 const DEFAULT_BALANCER: &str = "round-robin";
+/// Each wrapped balancer runs on top of the stack of the one that wraps it.
+const DEEPEST: usize = 8;
 /// One page of Wasm memory, and what a 32-bit memory can be at most.
 const MEMORY: std::ops::RangeInclusive<usize> = 64 << 10..=4 << 30;
 
@@ -18,7 +20,7 @@ pub fn filters(table: &mut Table<'_, '_>, label: &str) -> Vec<UseIndex> {
     list.iter()
         .enumerate()
         .filter_map(|(index, value)| {
-            plugin_use(check, value, PluginKind::HttpFilter, &format!("{label}.filters[{index}]"))
+            plugin_use(check, value, PluginKind::HttpFilter, &format!("{label}.filters[{index}]"), 0)
         })
         .collect()
 }
@@ -28,15 +30,20 @@ pub fn balancer(table: &mut Table<'_, '_>, label: &str) -> Option<UseIndex> {
     let check = table.check;
     let label = format!("{label}.balancer");
     if let Some(value) = table.take("balancer") {
-        return plugin_use(check, &value, PluginKind::Balancer, &label);
+        return plugin_use(check, &value, PluginKind::Balancer, &label, 0);
     }
     check.accept(table.place, exists(check, DEFAULT_BALANCER, PluginKind::Balancer))?;
     Some(check.add_use(plain(DEFAULT_BALANCER, PluginKind::Balancer, &label, table.place)))
 }
 
-fn plugin_use(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str) -> Option<UseIndex> {
+/// `depth`: how many balancers wrap it.
+fn plugin_use(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str, depth: usize) -> Option<UseIndex> {
+    if depth > DEEPEST {
+        let problem = Problem::new(format!("more than {DEEPEST} balancers are wrapped in one another"));
+        return check.accept(value.place, Err(problem));
+    }
     if value.is_table() {
-        return detailed(check, value, kind, label);
+        return detailed(check, value, kind, label, depth);
     }
     let read = || {
         let name = value.as_text().ok_or_else(|| value.mismatch("the name of a plugin, or a table with `plugin`"))?;
@@ -60,7 +67,7 @@ fn plain(name: &str, kind: PluginKind, label: &str, place: Place) -> PluginUse {
 }
 
 /// A wrapped balancer comes before the one that wraps it.
-fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str) -> Option<UseIndex> {
+fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str, depth: usize) -> Option<UseIndex> {
     let mut table = value.table(check, "in the use of a plugin")?;
     let name = table.require("plugin", "\"NAME\"");
     let settings = table.read("settings", settings);
@@ -76,7 +83,7 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str)
             None
         }
         PluginKind::Balancer => {
-            table.take("then").and_then(|value| plugin_use(check, &value, kind, &format!("{label}.then")))
+            table.take("then").and_then(|value| plugin_use(check, &value, kind, &format!("{label}.then"), depth + 1))
         }
     };
     table.finish();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
-use super::{Host, header_name, header_value};
+use super::{Host, Phase, header_name, header_value, spend};
 use crate::plugin::bindings::jackfield::plugin::edits::{self, EditError};
 use crate::plugin::bindings::jackfield::plugin::request_edit;
 use crate::plugin::exchange::Answer;
@@ -18,28 +18,28 @@ impl edits::Host for Host {}
 
 impl request_edit::Host for Host {
     fn set_header(&mut self, name: String, value: String) -> Result<(), EditError> {
-        set(&mut self.request_mut()?.headers, &name, value)
+        set(&mut self.request_mut(value.len())?.headers, &name, value)
     }
 
     fn set_header_bytes(&mut self, name: String, value: Vec<u8>) -> Result<(), EditError> {
-        set(&mut self.request_mut()?.headers, &name, value)
+        set(&mut self.request_mut(value.len())?.headers, &name, value)
     }
 
     fn append_header(&mut self, name: String, value: String) -> Result<(), EditError> {
-        append(&mut self.request_mut()?.headers, &name, value)
+        append(&mut self.request_mut(value.len())?.headers, &name, value)
     }
 
     fn join_header(&mut self, name: String, value: String) -> Result<(), EditError> {
-        join(&mut self.request_mut()?.headers, &name, value)
+        join(&mut self.request_mut(value.len())?.headers, &name, &value)
     }
 
     fn remove_header(&mut self, name: String) -> Result<(), EditError> {
-        self.request_mut()?.headers.remove(header_name(&name)?);
+        self.request_mut(0)?.headers.remove(header_name(&name)?);
         Ok(())
     }
 
     fn set_method(&mut self, method: String) -> Result<(), EditError> {
-        let request = self.request_mut()?;
+        let request = self.request_mut(method.len())?;
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| EditError::Malformed)?;
         if method == Method::CONNECT || request.method == Method::CONNECT {
             return Err(EditError::Forbidden);
@@ -49,12 +49,12 @@ impl request_edit::Host for Host {
     }
 
     fn set_path(&mut self, path_and_query: String) -> Result<(), EditError> {
-        let request = self.request_mut()?;
+        let request = self.request_mut(path_and_query.len())?;
         if !path_and_query.starts_with('/') {
             return Err(EditError::Malformed);
         }
         let path = PathAndQuery::from_maybe_shared(Bytes::from(path_and_query)).map_err(|_| EditError::Malformed)?;
-        let mut parts = std::mem::take(&mut request.uri).into_parts();
+        let mut parts = request.uri.clone().into_parts();
         parts.path_and_query = Some(path);
         request.uri = Uri::from_parts(parts).map_err(|_| EditError::Malformed)?;
         Ok(())
@@ -62,24 +62,29 @@ impl request_edit::Host for Host {
 
     fn set_host(&mut self, host: String) -> Result<(), EditError> {
         let authority = http::uri::Authority::try_from(host.as_str()).map_err(|_| EditError::Malformed)?;
-        let request = self.request_mut()?;
-        let mut parts = std::mem::take(&mut request.uri).into_parts();
+        if host.contains('@') {
+            return Err(EditError::Malformed);
+        }
+        let request = self.request_mut(host.len())?;
+        let host = header_value(host)?;
+        let mut parts = request.uri.clone().into_parts();
         if parts.authority.is_some() {
             parts.authority = Some(authority);
         }
         request.uri = Uri::from_parts(parts).map_err(|_| EditError::Malformed)?;
-        request.headers.insert(http::header::HOST, header_value(host)?);
+        request.headers.insert(http::header::HOST, host);
         Ok(())
     }
 
     fn set_note(&mut self, key: String, value: String) -> Result<(), EditError> {
-        let exchange = self.exchange.as_mut().ok_or(EditError::Forbidden)?;
+        let phase = if self.phase == Phase::Response { Phase::Response } else { Phase::Request };
+        let exchange = self.during(phase)?;
         exchange.set_note(key, value).then_some(()).ok_or(EditError::TooMany)
     }
 
     fn choose_upstream(&mut self, name: String) -> Result<(), EditError> {
         let index = *self.usage.names.get(name.as_str()).ok_or(EditError::Unknown)?;
-        self.exchange.as_mut().ok_or(EditError::Forbidden)?.upstream = Some(index);
+        self.during(Phase::Request)?.upstream = Some(index);
         Ok(())
     }
 
@@ -88,12 +93,13 @@ impl request_edit::Host for Host {
         if headers.len() > MAX_HEADERS || body.len() > MAX_ANSWER_BYTES {
             return Err(EditError::TooMany);
         }
+        let exchange = self.during(Phase::Request)?;
+        spend(exchange, headers.iter().map(|(name, value)| name.len() + value.len()).sum())?;
         let mut map = HeaderMap::with_capacity(headers.len());
         for (name, value) in headers {
             map.append(header_name(&name)?, header_value(value)?);
         }
-        let answer = Answer { status, headers: map, body: body.into() };
-        self.exchange.as_mut().ok_or(EditError::Forbidden)?.answer = Some(answer);
+        exchange.answer = Some(Answer { status, headers: map, body: body.into() });
         Ok(())
     }
 }
@@ -124,10 +130,10 @@ pub(super) fn append(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes
     Ok(())
 }
 
-fn join(headers: &mut HeaderMap, name: &str, value: String) -> Result<(), EditError> {
+fn join(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), EditError> {
     let name = header_name(name)?;
     if !headers.contains_key(&name) {
-        return append(headers, name.as_str(), value);
+        return append(headers, name.as_str(), value.to_owned());
     }
     let mut list = Vec::new();
     for line in headers.get_all(&name) {

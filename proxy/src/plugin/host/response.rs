@@ -1,7 +1,7 @@
 //! `response` and `reply`: what filters and balancers may do to what goes back.
 
 use super::request_edit::{append, final_status, set};
-use super::{Host, header_name, header_value, text};
+use super::{Host, Phase, header_name, header_value, spend, text};
 use crate::plugin::bindings::jackfield::plugin::edits::EditError;
 use crate::plugin::bindings::jackfield::plugin::{reply, response};
 
@@ -10,8 +10,10 @@ impl Host {
         self.exchange.as_ref()?.response.as_ref()
     }
 
-    fn response_mut(&mut self) -> Result<&mut http::response::Parts, EditError> {
-        self.exchange.as_mut().and_then(|exchange| exchange.response.as_mut()).ok_or(EditError::Forbidden)
+    fn response_mut(&mut self, bytes: usize) -> Result<&mut http::response::Parts, EditError> {
+        let exchange = self.during(Phase::Response)?;
+        spend(exchange, bytes)?;
+        exchange.response.as_mut().ok_or(EditError::Forbidden)
     }
 }
 
@@ -21,7 +23,7 @@ impl response::Host for Host {
     }
 
     fn set_status(&mut self, status: u16) -> Result<(), EditError> {
-        let response = self.response_mut()?;
+        let response = self.response_mut(0)?;
         if response.status.is_informational() {
             // 101: the connection is no longer HTTP's.
             return Err(EditError::Forbidden);
@@ -44,19 +46,19 @@ impl response::Host for Host {
     }
 
     fn set_header(&mut self, name: String, value: String) -> Result<(), EditError> {
-        set(&mut self.response_mut()?.headers, &name, value)
+        set(&mut self.response_mut(value.len())?.headers, &name, value)
     }
 
     fn set_header_bytes(&mut self, name: String, value: Vec<u8>) -> Result<(), EditError> {
-        set(&mut self.response_mut()?.headers, &name, value)
+        set(&mut self.response_mut(value.len())?.headers, &name, value)
     }
 
     fn append_header(&mut self, name: String, value: String) -> Result<(), EditError> {
-        append(&mut self.response_mut()?.headers, &name, value)
+        append(&mut self.response_mut(value.len())?.headers, &name, value)
     }
 
     fn remove_header(&mut self, name: String) -> Result<(), EditError> {
-        self.response_mut()?.headers.remove(header_name(&name)?);
+        self.response_mut(0)?.headers.remove(header_name(&name)?);
         Ok(())
     }
 }
@@ -65,11 +67,14 @@ impl reply::Host for Host {
     fn append_header(&mut self, name: String, value: String) -> Result<(), EditError> {
         const MAX: usize = 16;
         let (name, value) = (header_name(&name)?, header_value(value)?);
-        self.request_mut()?;
-        let exchange = self.exchange.as_mut().ok_or(EditError::Forbidden)?;
+        let exchange = self.during(Phase::Pick)?;
+        if exchange.request.is_none() {
+            return Err(EditError::Forbidden);
+        }
         if exchange.reply.len() >= MAX {
             return Err(EditError::TooMany);
         }
+        spend(exchange, value.len())?;
         exchange.reply.push((name, value));
         Ok(())
     }

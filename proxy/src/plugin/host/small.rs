@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::{Host, random64};
-use crate::clock as host_clock;
 use crate::plugin::bindings::jackfield::plugin::{clock, counters, log, random};
+use crate::plugin::instance::readable;
 
 impl counters::Host for Host {
     fn add(&mut self, slot: u32, delta: u64) -> u64 {
@@ -16,11 +16,13 @@ impl counters::Host for Host {
 
 impl clock::Host for Host {
     fn now(&mut self) -> u64 {
-        host_clock::elapsed().as_nanos() as u64
+        Host::now(self).as_nanos() as u64
     }
 
     fn unix_time(&mut self) -> u64 {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+        *self.unix_ms.get_or_insert_with(|| {
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+        })
     }
 }
 
@@ -31,10 +33,9 @@ impl random::Host for Host {
 }
 
 impl log::Host for Host {
-    fn write(&mut self, level: log::Level, mut message: String) {
-        const MAX_BYTES: usize = 2048;
+    fn write(&mut self, level: log::Level, message: String) {
         let Some(dropped) = self.usage.shared.log_lines.pass() else { return };
-        message.truncate(message.floor_char_boundary(MAX_BYTES));
+        let message = readable(&message);
         let plugin = &*self.usage.config.plugin;
         match level {
             log::Level::Debug => tracing::debug!(target: "plugin", plugin, dropped, "{message}"),

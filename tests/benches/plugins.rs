@@ -1,0 +1,87 @@
+//! What plugins cost in the real host: warm picks of each default balancer, updates, a filter.
+
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use http::HeaderValue;
+use jackfield::config::PluginKind;
+use jackfield::plugin::{Balancer, Choice, Filter};
+use jackfield_tests::host::{Host, endpoints, exchange};
+
+fn pick(criterion: &mut Criterion) {
+    let host = Host::new();
+    let mut group = criterion.benchmark_group("pick");
+    for name in host.balancers() {
+        for count in [10, 100, 1000] {
+            let set = endpoints(1, count);
+            let usage = host.usage(name, PluginKind::Balancer);
+            let mut balancer = Balancer::start(&usage, 0, &set).unwrap();
+            let mut exchange = Some(exchange(Ipv4Addr::new(192, 0, 2, 7)));
+            let mut choice = Choice::default();
+            group.bench_function(BenchmarkId::new(name, count), |bencher| {
+                bencher.iter(|| {
+                    let (mut back, decision) = balancer.pick(exchange.take().unwrap(), &mut choice, &set);
+                    back.reply.clear();
+                    exchange = Some(back);
+                    black_box(decision)
+                });
+            });
+            assert_eq!(usage.shared.totals.failures(), 0);
+        }
+    }
+}
+
+/// Each iteration: an update to the other generation, and a pick.
+fn update(criterion: &mut Criterion) {
+    let host = Host::new();
+    let mut group = criterion.benchmark_group("update");
+    for name in ["maglev", "weighted-round-robin", "round-robin"] {
+        for count in [10, 100, 1000] {
+            let sets = [endpoints(1, count), endpoints(2, count)];
+            let usage = host.usage(name, PluginKind::Balancer);
+            let mut balancer = Balancer::start(&usage, 0, &sets[0]).unwrap();
+            let mut exchange = Some(exchange(Ipv4Addr::new(192, 0, 2, 7)));
+            let mut choice = Choice::default();
+            let mut turn = 0;
+            group.bench_function(BenchmarkId::new(name, count), |bencher| {
+                bencher.iter(|| {
+                    turn += 1;
+                    let (back, decision) = balancer.pick(exchange.take().unwrap(), &mut choice, &sets[turn % 2]);
+                    exchange = Some(back);
+                    black_box(decision)
+                });
+            });
+            assert_eq!(usage.shared.totals.failures(), 0);
+        }
+    }
+}
+
+fn filter(criterion: &mut Criterion) {
+    let host = Host::new();
+    let usage = host.usage("x-forwarded-for", PluginKind::HttpFilter);
+    let mut filter = Filter::start(&usage, 0).unwrap();
+    let mut group = criterion.benchmark_group("on-request");
+    let client = Ipv4Addr::new(192, 0, 2, 7);
+    group.bench_function("x-forwarded-for", |bencher| {
+        bencher.iter_batched(|| exchange(client), |exchange| filter.on_request(exchange), BatchSize::NumIterations(32));
+    });
+    group.bench_function("x-forwarded-for over a client's own", |bencher| {
+        bencher.iter_batched(
+            || {
+                let mut exchange = exchange(client);
+                let headers = &mut exchange.request.as_mut().unwrap().headers;
+                for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"] {
+                    headers.insert(name, HeaderValue::from_static("192.0.2.99"));
+                }
+                exchange
+            },
+            |exchange| filter.on_request(exchange),
+            BatchSize::NumIterations(32),
+        );
+    });
+    assert_eq!(usage.shared.totals.failures(), 0);
+}
+
+criterion_group!(benches, pick, update, filter);
+criterion_main!(benches);

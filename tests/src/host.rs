@@ -1,0 +1,82 @@
+//! Plugins in the real plugin host, without a proxy around it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jackfield::config::{EndpointConfig, OnFailure, PluginKind, PluginLimits, PluginUse};
+use jackfield::endpoint::{Endpoint, EndpointSet, EndpointState};
+use jackfield::plugin::{Client, Engine, Exchange, Library, Plugin, Protocol, Usage};
+
+pub struct Host {
+    pub engine: Engine,
+    pub library: Library,
+}
+
+impl Host {
+    /// With the default plugins.
+    #[allow(clippy::new_without_default, reason = "it compiles for seconds")]
+    pub fn new() -> Self {
+        let engine = Engine::new(None).unwrap();
+        let library = Library::read(&engine, None, &Library::default());
+        assert_eq!(library.problems, []);
+        Self { engine, library }
+    }
+
+    pub fn balancers(&self) -> impl Iterator<Item = &str> {
+        self.library.iter().filter(|plugin| plugin.kinds().contains(&PluginKind::Balancer)).map(|plugin| &*plugin.name)
+    }
+
+    /// A default plugin put to use.
+    pub fn usage(&self, name: &str, kind: PluginKind) -> Arc<Usage> {
+        usage(self.library.get(name).unwrap(), kind, "{}", None)
+    }
+
+    /// A component put to use.
+    pub fn usage_of(&self, wasm: &[u8], kind: PluginKind, settings: &str, then: Option<Arc<Usage>>) -> Arc<Usage> {
+        let plugin = Plugin::load(&self.engine, "guest", wasm).unwrap();
+        usage(&Arc::new(plugin), kind, settings, then)
+    }
+}
+
+fn usage(plugin: &Arc<Plugin>, kind: PluginKind, settings: &str, then: Option<Arc<Usage>>) -> Arc<Usage> {
+    let config = PluginUse {
+        plugin: Arc::clone(&plugin.name),
+        kind,
+        label: "test".into(),
+        settings: settings.to_owned(),
+        on_failure: if kind == PluginKind::Balancer { OnFailure::Fallback } else { OnFailure::Closed },
+        limits: PluginLimits { deadline: Duration::from_millis(200), ..PluginLimits::default() },
+        then: None,
+        place: jackfield::config::Place::default(),
+    };
+    Arc::new(Usage::new(config, Arc::clone(plugin), then, Arc::default(), Arc::default()))
+}
+
+/// Endpoint number `number`, of this weight.
+pub fn endpoint(number: u32, weight: u32) -> Arc<Endpoint> {
+    let address = SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + number), 80));
+    let config = EndpointConfig { name: address.to_string(), address, weight, labels: Vec::new(), draining: false };
+    Arc::new(Endpoint::new(config, Arc::default()))
+}
+
+/// So many healthy endpoints of weights from 1 to 3.
+pub fn endpoints(generation: u64, count: u32) -> Arc<EndpointSet> {
+    let endpoints = (0..count).map(|number| endpoint(number, 1 + number % 3)).collect();
+    let states = vec![EndpointState::Healthy; count as usize];
+    Arc::new(EndpointSet::new(generation, endpoints, states, Duration::from_secs(10)))
+}
+
+/// A request of this client.
+pub fn exchange(client: Ipv4Addr) -> Box<Exchange> {
+    let client = Client::new(SocketAddr::from((client, 40_000)), Protocol::Http1, false, None);
+    let request = http::Request::get("/api/items?page=2").header("host", "www.example.com");
+    let request = request.header("user-agent", "test/1.0").header("accept", "*/*").body(()).unwrap();
+    Exchange::new(Arc::new(client), Some(request.into_parts().0))
+}
+
+/// A guest of the tests, by the name of its folder.
+pub fn guest(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("JACKFIELD_GUESTS")).join(format!("{name}.wasm"))).unwrap()
+}
