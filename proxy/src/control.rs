@@ -195,6 +195,8 @@ impl Control {
 
     /// Serves until told to stop, following files and signals.
     pub async fn run(mut self) -> std::io::Result<()> {
+        // What changed between the first reading and the first watching.
+        let _ = self.follow(false).await;
         loop {
             let asked = tokio::select! {
                 event = self.signals.next() => Some(event),

@@ -128,6 +128,11 @@ impl Proxy {
         self.log.all().iter().map(|line| message_of(line)).collect()
     }
 
+    /// The lines of the log so far, as they are printed.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.log.all()
+    }
+
     /// The first line of the log that contains this text, as it is printed.
     #[track_caller]
     pub fn wait_for_log(&self, text: &str) -> String {

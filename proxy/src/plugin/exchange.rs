@@ -103,8 +103,11 @@ impl Exchange {
 
     /// False when plugins have written enough into this exchange.
     pub fn spend(&mut self, bytes: usize) -> bool {
-        self.written = self.written.saturating_add(bytes);
-        self.written <= Self::MAX_WRITTEN
+        let fits = bytes <= Self::MAX_WRITTEN - self.written;
+        if fits {
+            self.written += bytes;
+        }
+        fits
     }
 
     /// 32 hexadecimal digits, made when first asked for.

@@ -1,7 +1,7 @@
 //! A plugin that does on command what a plugin must not do: `{"do": "..."}` says what and when.
 //! Fixture of the tests; both a balancer and an HTTP filter.
 
-use jackfield_plugin::{Balancer, EndpointSet, FilterContext, HttpFilter, Phases, PickContext, endpoints};
+use jackfield_plugin::{Balancer, EndpointSet, FilterContext, HttpFilter, Phases, PickContext, delegate, endpoints};
 
 /// What it does, as the settings name it.
 struct Misbehave(String);
@@ -13,7 +13,7 @@ impl Misbehave {
             "refuse" => Err("these settings are refused".to_owned()),
             "loop-in-configure" => endless(),
             "trap-in-configure" => trap(),
-            "slow-start" => {
+            "slow-start" | "slow-start-and-trap" => {
                 spin(50_000_000);
                 Ok(Self(action))
             }
@@ -29,7 +29,7 @@ impl Misbehave {
                 std::hint::black_box(recurse(1));
             }
             "bomb" => bomb(),
-            "trap" => trap(),
+            "trap" | "slow-start-and-trap" => trap(),
             "panic" => panic!("the guest panics on purpose"),
             _ => {}
         }
@@ -53,6 +53,15 @@ impl Balancer for Misbehave {
             "out-of-range" => Some(context.endpoints + 7),
             "nobody" => None,
             "always-first" => Some(0),
+            "delegate" => delegate::pick(),
+            "delegate-among-even" => {
+                let even: Vec<u32> = (0..context.endpoints).step_by(2).collect();
+                delegate::pick_among(&even)
+            }
+            // Again and again, as if it were to give another answer.
+            "delegate-endlessly" => loop {
+                std::hint::black_box(delegate::pick());
+            },
             _ => (0..context.endpoints).find(|endpoint| endpoints::eligible(*endpoint)),
         }
     }
