@@ -84,6 +84,8 @@ fn the_prototype_routes_balances_and_survives() {
     servers[1] = serve(&python, "api", ports[1]);
     proxy.wait_for_log("endpoint is up again");
     stop.store(true, SeqCst);
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    for client in clients {
+        client.join().unwrap();
+    }
     wait_until("it to get its share", || client::get(address, "/api/").json()["server"] == ports[1]);
 }

@@ -60,7 +60,7 @@ fn postgres_programs() -> Option<PathBuf> {
     found.or_else(|| tool("initdb", "postgresql").and_then(|initdb| initdb.parent().map(Path::to_owned)))
 }
 
-/// PostgreSQL refuses to run as root.
+/// `PostgreSQL` refuses to run as root.
 fn as_postgres(program: &Path) -> Command {
     if !rustix::process::getuid().is_root() {
         return Command::new(program);

@@ -319,7 +319,9 @@ fn under_load(address: std::net::SocketAddr, change: impl FnOnce(&AtomicUsize)) 
         .collect();
     change(&done);
     stop.store(true, SeqCst);
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    for client in clients {
+        client.join().unwrap();
+    }
     done.load(SeqCst)
 }
 
