@@ -298,7 +298,7 @@ impl Job<'_> {
             deadline: record.began() + self.route.timeout,
         };
         let (mut exchange, sent) = forward.send(exchange, record.request_body(body)).await;
-        record.plugin_time = exchange.plugin_time;
+        record.follow(&exchange);
         let Sent { mut response, picked, lease } = sent?;
 
         let headers = response.headers_mut();
@@ -337,7 +337,7 @@ fn filter_request(
         }
         let (back, outcome) = filter.on_request(exchange);
         exchange = back;
-        record.plugin_time = exchange.plugin_time;
+        record.follow(&exchange);
         check(&filter, outcome)?;
     }
     Ok(exchange)
@@ -357,7 +357,7 @@ fn filter_response(
         }
         let (back, outcome) = filter.on_response(exchange);
         exchange = back;
-        record.plugin_time = exchange.plugin_time;
+        record.follow(&exchange);
         check(&filter, outcome)?;
     }
     Ok(exchange)

@@ -30,6 +30,13 @@ def echo(connection):
     }
 
 
+def many(connection):
+    """All of them on their way at once."""
+    for number in range(1000):
+        connection.send(str(number))
+    return {"in_order": [connection.recv(DEADLINE) for _ in range(1000)] == [str(number) for number in range(1000)]}
+
+
 def ping(connection):
     return {"pong": connection.ping(b"there?").wait(DEADLINE)}
 

@@ -22,8 +22,8 @@ impl Authority {
     #[allow(clippy::new_without_default, reason = "each is another one")]
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Where subject and issuer have one name, OpenSSL takes a certificate for self-signed.
-        params.distinguished_name.push(DnType::CommonName, "authority of the tests");
+        // Another name than its certificates have, or they would look self-signed.
+        params.distinguished_name.push(DnType::CommonName, "Test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
     }

@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use super::Connection;
 use crate::body::{Ending, Received, RequestBody};
 use crate::endpoint::{Active, Endpoint};
-use crate::plugin::Protocol;
+use crate::plugin::{Exchange, Protocol};
 use crate::telemetry::{Entry, Subject};
 use crate::upstream::{Pool, Return, Upstream};
 
@@ -23,9 +23,9 @@ pub struct Record {
     /// Kept for the access log only.
     target: Option<(Method, Uri, Option<HeaderValue>)>,
     /// The request's id, if a plugin asked for one.
-    pub id: Option<Box<str>>,
+    id: Option<Box<str>>,
     pub status: StatusCode,
-    pub plugin_time: Duration,
+    plugin_time: Duration,
     pub reason: Option<String>,
     pub upstream: Option<Arc<Upstream>>,
     pub endpoint: Option<Arc<Endpoint>>,
@@ -60,6 +60,14 @@ impl Record {
             sent: 0,
             complete: false,
         })
+    }
+
+    /// What plugins did so far.
+    pub fn follow(&mut self, exchange: &Exchange) {
+        self.plugin_time = exchange.plugin_time;
+        if self.id.is_none() {
+            self.id = exchange.known_id().map(Box::from);
+        }
     }
 
     /// The body on its way to an endpoint; its bytes are counted.

@@ -57,7 +57,11 @@ pub enum Lease {
 
 /// What is needed to give an HTTP/1.1 connection back once the response has been read.
 pub enum Return {
-    Http1(Http1),
+    Http1 {
+        connection: Http1,
+        /// The request had a body, which may still be on its way.
+        uploads: bool,
+    },
     Http2(#[allow(dead_code, reason = "counts as in flight while it lives")] Rc<()>),
 }
 
@@ -151,14 +155,25 @@ impl Pool {
     }
 
     /// After the last byte of the response.
-    pub fn give_back(&self, connection: Return, max_idle: usize) {
-        if let Return::Http1(connection) = connection
-            && !connection.is_closed()
-        {
-            let mut idle = self.idle.borrow_mut();
-            if idle.len() < max_idle {
-                idle.push(Idle { connection, since: Instant::now() });
+    pub fn give_back(self: &Rc<Self>, connection: Return, max_idle: usize) {
+        let Return::Http1 { mut connection, uploads } = connection else { return };
+        if !uploads || connection.is_ready() {
+            self.keep(connection, max_idle);
+            return;
+        }
+        // The endpoint may have answered before it had all; the next request must not wait for that.
+        let pool = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            if connection.ready().await.is_ok() {
+                pool.keep(connection, max_idle);
             }
+        });
+    }
+
+    fn keep(&self, connection: Http1, max_idle: usize) {
+        let mut idle = self.idle.borrow_mut();
+        if !connection.is_closed() && idle.len() < max_idle {
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
@@ -193,9 +208,10 @@ impl Lease {
 
     /// Sends, and waits for the head of the response.
     pub async fn send(self, request: Request<RequestBody>) -> Result<(Response<Incoming>, Return), SendFailure> {
+        let uploads = !request.body().is_none();
         match self {
             Self::Http1 { mut connection, reused } => match connection.try_send_request(request).await {
-                Ok(response) => Ok((response, Return::Http1(connection))),
+                Ok(response) => Ok((response, Return::Http1 { connection, uploads })),
                 Err(mut error) => Err(SendFailure { unsent: error.take_message(), error: error.into_error(), reused }),
             },
             Self::Http2 { mut connection, in_flight, reused } => match connection.try_send_request(request).await {

@@ -20,10 +20,12 @@ fn folder() -> PathBuf {
 fn the_configuration_of_every_example_is_right() {
     let mut checked = 0;
     for example in std::fs::read_dir(folder()).unwrap() {
-        let config = example.unwrap().path().join("jackfield.toml");
+        let example = example.unwrap().path();
+        let config = example.join("jackfield.toml");
         if !config.is_file() {
             continue;
         }
+        assert!(example.join("README.md").is_file(), "{}", example.display());
         let output = Command::new(jackfield_tests::program!()).args(["check", "-c"]).arg(&config).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {said}", config.display());
@@ -143,6 +145,7 @@ fn flask_answers_by_path_and_in_turn_and_sees_the_client() {
     assert_eq!(seen["x_forwarded_proto"], "http");
     assert_eq!((&seen["client"], &seen["url"]), (&"127.0.0.1".into(), &"http://shop.example/api/items/7?a=b".into()));
 
+    assert_eq!(client::get(flask.proxy.address(0), "/other").text(), "try /api/ or /images/\n");
     let body = "{\"name\":\"lamp\"}";
     let post = format!(
         "POST /api/items HTTP/1.1\r\nhost: shop.example\r\ncontent-type: application/json\r\n\
@@ -165,11 +168,13 @@ fn killing_a_flask_process_loses_no_get() {
         flask.apps.get_mut("api-2").unwrap().0.kill();
     });
     assert_eq!(answered.load(SeqCst), 800);
+    flask.proxy.wait_for_log("endpoint is down");
     let after = flask.spread("/api/items/1", 30);
     assert!(!after.contains_key("api-2") && after.values().all(|count| *count >= 10), "{after:?}");
     // Started anew, it is asked again as soon as a health check finds it.
     let port = flask.apps["api-2"].1;
     flask.apps.insert("api-2", (app(&flask.python, "api-2", port), port));
+    flask.proxy.wait_for_log("endpoint is up again");
     wait_until("the new process to be asked", || flask.spread("/api/items/1", 3).contains_key("api-2"));
 }
 

@@ -1,4 +1,4 @@
-//! psql and PostgreSQL over a TCP listener.
+//! psql and `PostgreSQL` over a TCP listener.
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;

@@ -73,3 +73,14 @@ fn where_one_refuses_the_other_answers() {
     let answers = dns.ask(&proxy, 200);
     assert_eq!((answers.len(), count(&answers, "10.0.0.2")), (200, 200), "{answers:?}");
 }
+
+/// As a resolver is asked when an answer is too long for a datagram.
+#[test]
+fn a_query_over_tcp() {
+    let Some(dns) = Dns::find() else { return };
+    let (_server, port) = dns.serve("10.0.0.1");
+    let proxy = start(&layer4("tcp", &[port]));
+    let listens = proxy.address(0).port().to_string();
+    let query = ["@127.0.0.1", "-p", &listens, "+short", "+tcp", "+tries=1", "a.test.example"];
+    assert_eq!(run(&dns.dig, &query), "10.0.0.1\n");
+}

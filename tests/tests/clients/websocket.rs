@@ -29,6 +29,11 @@ fn text_and_binary_messages_come_back() {
 }
 
 #[test]
+fn a_thousand_messages_at_once_keep_their_order() {
+    check("many", &json!({ "in_order": true }));
+}
+
+#[test]
 fn a_ping_is_answered() {
     check("ping", &json!({ "pong": true }));
 }

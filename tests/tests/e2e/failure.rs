@@ -139,7 +139,7 @@ fn an_http2_endpoint_that_resets_every_stream_is_left_alone() {
     }
 }
 
-/// RFC 9113 by hand: settings, and RST_STREAM for every HEADERS frame.
+/// RFC 9113 by hand: settings, and `RST_STREAM` for every HEADERS frame.
 fn http2_resetting(mut connection: jackfield_tests::raw::RawConnection) {
     use std::io::Read;
     let mut preface = [0; 24];

@@ -10,6 +10,7 @@ mod framing;
 mod hop_by_hop;
 mod http2;
 mod interim;
+mod l4;
 mod limits;
 mod operating;
 mod routing;

@@ -293,7 +293,8 @@ fn tcp_checks_see_who_listens() {
     proxy.wait_for_log("endpoint is down");
     let speaks = Speaks { port, ..Speaks::default() };
     let back = wait_for("the port to be free", || {
-        std::net::TcpListener::bind(("127.0.0.1", port)).ok().map(|_| Origin::echo_speaking(speaks.clone(), "back"))
+        let free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        free.then(|| Origin::echo_speaking(speaks.clone(), "back"))
     });
     proxy.wait_for_log("endpoint is up again");
     wait_until("it to be asked", || client::get(proxy.address(0), "/").json()["origin"] == "back");
@@ -318,7 +319,9 @@ fn under_load(address: std::net::SocketAddr, change: impl FnOnce(&AtomicUsize)) 
         .collect();
     change(&done);
     stop.store(true, SeqCst);
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    for client in clients {
+        client.join().unwrap();
+    }
     done.load(SeqCst)
 }
 

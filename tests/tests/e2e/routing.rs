@@ -12,11 +12,12 @@ struct Routed {
 
 fn routed(routes: &str) -> Routed {
     let origins = ["a", "b", "c"].map(Origin::echo);
-    let upstreams: String = ["a", "b", "c"]
+    let upstreams: Vec<String> = ["a", "b", "c"]
         .iter()
         .zip(&origins)
         .map(|(name, origin)| format!("[upstream.{name}]\n{}\n", endpoints(&[origin])))
         .collect();
+    let upstreams = upstreams.concat();
     let proxy = start(&format!("[[listener]]\naddress = \"127.0.0.1:0\"\nroutes = [\n{routes}\n]\n{upstreams}"));
     Routed { proxy, _origins: origins }
 }
@@ -124,13 +125,14 @@ fn a_body_that_no_route_wants_does_not_disturb_the_next_request() {
 #[test]
 fn thousands_of_routes_are_found() {
     let origin = Origin::echo("a");
-    let routes: String = (0..3000)
+    let routes: Vec<String> = (0..3000)
         .map(|number| {
             format!(
                 "{{ host = \"h{number}.example\", path = \"/p{number}/\", respond = {{ body = \"{number}\" }} }},\n"
             )
         })
         .collect();
+    let routes = routes.concat();
     let proxy = start(&format!(
         "[[listener]]\naddress = \"127.0.0.1:0\"\nupstream = \"api\"\nroutes = [\n{routes}]\n[upstream.api]\n{}\n",
         endpoints(&[&origin])
