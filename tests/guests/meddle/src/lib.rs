@@ -111,9 +111,9 @@ fn headers() -> Vec<String> {
         "ä",
         "X-Good",
     ];
-    let named = names.iter().map(|name| word(&format!("{name:?}"), request_edit::set_header(name, "1")));
+    let set_names = names.iter().map(|name| word(&format!("{name:?}"), request_edit::set_header(name, "1")));
     let values = ["a\r\nx-injected: 1", "a\nb", "a\0b", "\u{7f}", "tab\tand ä"];
-    let valued = values.iter().map(|value| word(&format!("{value:?}"), request_edit::set_header("x-value", value)));
+    let set_values = values.iter().map(|value| word(&format!("{value:?}"), request_edit::set_header("x-value", value)));
     let bytes = [
         word("bytes", request_edit::set_header_bytes("x-bytes", &[0xff, 0xfe])),
         word("bytes-newline", request_edit::set_header_bytes("x-bytes", b"a\nb")),
@@ -122,7 +122,7 @@ fn headers() -> Vec<String> {
         word("join-value", request_edit::join_header("x-good", "a\r\nb")),
         word("remove", request_edit::remove_header("host")),
     ];
-    named.chain(valued).chain(bytes).collect()
+    set_names.chain(set_values).chain(bytes).collect()
 }
 
 fn messages() -> Vec<String> {
