@@ -100,7 +100,9 @@ fn check(config: &std::path::Path) -> anyhow::Result<ExitCode> {
     let engine = engine(control::cache_folder(config))?;
     Ok(match control::check(config, &engine) {
         Ok(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            for problem in problems {
+                eprintln!("{problem}");
+            }
             println!("{}: ok", config.display());
             ExitCode::SUCCESS
         }

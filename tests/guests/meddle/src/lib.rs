@@ -111,18 +111,20 @@ fn headers() -> Vec<String> {
         "ä",
         "X-Good",
     ];
-    let named = names.iter().map(|name| word(&format!("{name:?}"), request_edit::set_header(name, "1")));
+    let by_name = names.iter().map(|name| word(&format!("{name:?}"), request_edit::set_header(name, "1")));
     let values = ["a\r\nx-injected: 1", "a\nb", "a\0b", "\u{7f}", "tab\tand ä"];
-    let valued = values.iter().map(|value| word(&format!("{value:?}"), request_edit::set_header("x-value", value)));
+    let by_value = values.iter().map(|value| word(&format!("{value:?}"), request_edit::set_header("x-value", value)));
     let bytes = [
         word("bytes", request_edit::set_header_bytes("x-bytes", &[0xff, 0xfe])),
         word("bytes-newline", request_edit::set_header_bytes("x-bytes", b"a\nb")),
         word("append", request_edit::append_header("content-length", "1")),
         word("join", request_edit::join_header("connection", "close")),
         word("join-value", request_edit::join_header("x-good", "a\r\nb")),
+        word("copy", request_edit::copy_header("host", "content-length")),
+        word("copy-nothing", request_edit::copy_header("x-nothing", "x-copied")),
         word("remove", request_edit::remove_header("host")),
     ];
-    named.chain(valued).chain(bytes).collect()
+    by_name.chain(by_value).chain(bytes).collect()
 }
 
 fn messages() -> Vec<String> {
