@@ -11,14 +11,34 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 /// What goes to an endpoint: what comes from the client, or nothing.
 #[derive(Default)]
-pub struct RequestBody(Option<(Incoming, Received)>);
+pub struct RequestBody(Option<(Incoming, Rc<Received>)>);
 
-/// Bytes of a request's body that came from the client, so far.
-pub type Received = Rc<Cell<u64>>;
+/// What came of a request's body so far.
+#[derive(Debug, Default)]
+pub struct Received {
+    bytes: Cell<u64>,
+    ended: Cell<bool>,
+}
+
+impl Received {
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// The client has sent all of it.
+    pub fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+}
 
 impl RequestBody {
-    pub fn stream(incoming: Incoming, received: Received) -> Self {
+    pub fn stream(incoming: Incoming, received: Rc<Received>) -> Self {
         Self(Some((incoming, received)))
+    }
+
+    /// The client still owes something of it.
+    pub fn watch(&self) -> Option<Rc<Received>> {
+        self.0.as_ref().map(|(_, received)| Rc::clone(received))
     }
 
     /// A request without a body, which can be sent again.
@@ -36,10 +56,11 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Some((incoming, received)) = &mut self.0 else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(incoming).poll_frame(context));
+        let frame = ready!(Pin::new(&mut *incoming).poll_frame(context));
         if let Some(Ok(frame)) = &frame {
-            received.update(|bytes| bytes + frame.data_ref().map_or(0, |data| data.len() as u64));
+            received.bytes.update(|bytes| bytes + frame.data_ref().map_or(0, |data| data.len() as u64));
         }
+        received.ended.set(frame.is_none() || incoming.is_end_stream());
         Poll::Ready(frame)
     }
 
@@ -101,7 +122,13 @@ impl<E: Ending> Body for ResponseBody<E> {
             Kind::Stream(body) => ready!(Pin::new(body).poll_frame(context)),
         };
         match &frame {
-            Some(Ok(frame)) => self.sent += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Some(Ok(frame)) => {
+                self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if frame.is_trailers() {
+                    // The last that there can be, and hyper does not ask for more.
+                    self.finish(true);
+                }
+            }
             Some(Err(_)) => self.finish(false),
             None => self.finish(true),
         }

@@ -43,12 +43,16 @@ pub struct Control {
     admin: Arc<admin::Shared>,
     /// The tasks of the state's health checks; they end when this is replaced.
     health: Vec<health::Checks>,
+    signals: watch::Signals,
+    files: watch::Files,
 }
 
 impl Control {
     /// Binds everything and starts the workers; nothing is bound when anything is wrong. Call on a
     /// tokio runtime, which then carries health checks and the admin address.
     pub async fn start(origin: Origin, engine: Engine) -> Result<Self, StartError> {
+        // Before anyone can know that we are here: an early SIGHUP must not end the process.
+        let signals = watch::Signals::new()?;
         let telemetry = Arc::new(Telemetry::default());
         let prepared = blocking({
             let (origin, engine, telemetry) = (origin.clone(), engine.clone(), Arc::clone(&telemetry));
@@ -70,8 +74,10 @@ impl Control {
             admin::start(socket, Arc::clone(&admin))?;
         }
         let (library, state) = (prepared.library, prepared.state);
+        let files = watch::Files::new(&watched(&origin, &state));
+        let health = Vec::new();
         let mut control =
-            Self { origin, engine, library, state, workers, telemetry, access, admin, health: Vec::new() };
+            Self { origin, engine, library, state, workers, telemetry, access, admin, health, signals, files };
         control.install(parts).await;
         control.after_change(&[]);
         tracing::info!(workers = control.workers.len(), "ready");
@@ -166,6 +172,7 @@ impl Control {
         for taken in pending {
             let _ = taken.await;
         }
+        self.state.take_effect();
     }
 
     fn after_change(&mut self, known: &[FileProblem]) {
@@ -188,62 +195,35 @@ impl Control {
 
     /// Serves until told to stop, following files and signals.
     pub async fn run(mut self) -> std::io::Result<()> {
-        let mut signals = watch::Signals::new()?;
-        let mut files = watch::Files::new(&self.watched());
         // What changed between the first reading and the first watching.
         let _ = self.follow(false).await;
         loop {
             let asked = tokio::select! {
-                event = signals.next() => Some(event),
-                () = files.changed() => None,
+                event = self.signals.next() => Some(event),
+                () = self.files.changed() => None,
             };
             if asked == Some(watch::Event::Stop) {
                 break;
             }
             // What went wrong is in the log and on the admin address; the old state goes on.
             let _ = self.follow(asked.is_some()).await;
-            files.follow(&self.watched());
+            self.files.follow(&watched(&self.origin, &self.state));
         }
-        self.shut_down(signals).await;
+        self.shut_down().await;
         Ok(())
-    }
-
-    fn watched(&self) -> Vec<PathBuf> {
-        let file = match &self.origin {
-            Origin::File(path) => Some(path.clone()),
-            Origin::Text(_) => None,
-        };
-        file.into_iter().chain(self.state.config.plugins.clone()).collect()
     }
 
     /// Accepts nothing more and lets what runs finish, within the configured limit or until told
     /// to stop once more.
-    async fn shut_down(mut self, mut signals: watch::Signals) {
+    async fn shut_down(mut self) {
         self.admin.draining();
         let limit = self.state.config.drain_timeout;
         tracing::info!(limit_seconds = limit.as_secs(), "stopping: what runs may finish");
         tokio::select! {
-            () = self.drain(limit) => {}
-            () = signals.stop() => tracing::warn!("stopping at once"),
+            () = drain(&self.workers, limit) => {}
+            () = self.signals.stop() => tracing::warn!("stopping at once"),
         }
         self.finish();
-    }
-
-    pub async fn drain(&self, limit: Duration) {
-        let mut pending = Vec::new();
-        for worker in &self.workers {
-            let (done, drained) = oneshot::channel();
-            let _ = worker.commands.send(Command::Drain(done));
-            pending.push(drained);
-        }
-        let all = async {
-            for drained in pending {
-                let _ = drained.await;
-            }
-        };
-        if tokio::time::timeout(limit, all).await.is_err() {
-            tracing::warn!("the drain limit is reached; what still runs is cut off");
-        }
     }
 
     /// Ends the workers, and whatever they still do.
@@ -257,6 +237,32 @@ impl Control {
         if let Some(access) = self.access.take() {
             access.finish(Duration::from_secs(2));
         }
+    }
+}
+
+/// What is followed while it runs: the configuration file, and the plugins folder.
+fn watched(origin: &Origin, state: &State) -> Vec<PathBuf> {
+    let file = match origin {
+        Origin::File(path) => Some(path.clone()),
+        Origin::Text(_) => None,
+    };
+    file.into_iter().chain(state.config.plugins.clone()).collect()
+}
+
+async fn drain(workers: &[WorkerThread], limit: Duration) {
+    let mut pending = Vec::new();
+    for worker in workers {
+        let (done, drained) = oneshot::channel();
+        let _ = worker.commands.send(Command::Drain(done));
+        pending.push(drained);
+    }
+    let all = async {
+        for drained in pending {
+            let _ = drained.await;
+        }
+    };
+    if tokio::time::timeout(limit, all).await.is_err() {
+        tracing::warn!("the drain limit is reached; what still runs is cut off");
     }
 }
 

@@ -11,15 +11,23 @@ pub enum Fault {
     BadRequest(&'static str),
     #[error("the client's body ended early")]
     BrokenBody,
+    #[error("the client's body did not come in time")]
+    SlowBody,
     #[error("no route for this request")]
     NoRoute,
     #[error("method not supported")]
     Method,
+    #[error("transfer coding not supported")]
+    Coding,
+    #[error("the target is too long")]
+    TargetTooLong,
     // The upstream's.
     #[error("no endpoint could be connected: {0}")]
     Connect(std::io::Error),
     #[error("the endpoint broke off before it answered: {0}")]
     BrokenOff(hyper::Error),
+    #[error("the endpoint switched protocols unasked")]
+    SwitchedUnasked,
     #[error("no answer in time")]
     Timeout,
     #[error("{0}")]
@@ -37,9 +45,11 @@ impl Fault {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::Method => StatusCode::NOT_IMPLEMENTED,
-            Self::Connect(_) | Self::BrokenOff(_) => StatusCode::BAD_GATEWAY,
+            Self::Method | Self::Coding => StatusCode::NOT_IMPLEMENTED,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::Connect(_) | Self::BrokenOff(_) | Self::SwitchedUnasked => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::NoEndpoint(_) | Self::Plugin(_) | Self::NotServing => StatusCode::SERVICE_UNAVAILABLE,
             Self::Rewrite => StatusCode::INTERNAL_SERVER_ERROR,
@@ -49,6 +59,14 @@ impl Fault {
     /// Whether it speaks against the endpoint that was tried.
     pub fn is_upstreams(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::BrokenOff(_) | Self::Timeout)
+    }
+
+    /// Nobody knows where the next request would begin, or whether there is an honest one.
+    pub fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest(_) | Self::BrokenBody | Self::SlowBody | Self::Method | Self::Coding | Self::TargetTooLong
+        )
     }
 
     /// What the client is told: the status and no more, for what lies behind is not its business.

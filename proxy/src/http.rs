@@ -2,6 +2,7 @@
 //! ([`serve`]), what comes after the response's head is the body's, which streams past.
 
 mod forward;
+mod head;
 pub mod headers;
 mod receive;
 mod record;
@@ -13,9 +14,10 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -28,10 +30,11 @@ use crate::plugin::{Client, Exchange, Filter, Outcome, Protocol};
 use crate::route::{Found, Target};
 use crate::state::{Http, Listener, Running};
 use crate::upstream::orca;
-use crate::worker::{LocalExecutor, Registration, View, Worker};
+use crate::worker::{Handle, LocalExecutor, Registration, View, Worker};
 use forward::{Forward, Sent};
 use record::Record;
 pub use transport::{Stream, Transport, Wire};
+use upgrade::Tunnel;
 
 type Body = ResponseBody<Box<Record>>;
 
@@ -42,6 +45,7 @@ pub struct Connection {
     listener: Arc<Listener>,
     client: Arc<Client>,
     wire: Arc<Wire>,
+    handle: Rc<Handle>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -62,12 +66,14 @@ pub async fn serve<T: Stream>(
     registration: &Registration,
 ) {
     let Running::Http(running) = &listener.service else { return };
-    let wire = Wire::new(running.config.header_timeout, running.config.idle_timeout);
+    let wire = Wire::new(&running.config);
     let mut transport = Transport::new(accepted.stream, Arc::clone(&wire));
     let http2 = if let Some(chosen) = accepted.http2 {
         chosen
     } else {
         let detected = tokio::select! {
+            // What is in the socket already is read before anything is closed.
+            biased;
             detected = transport.detect_http2() => detected,
             () = registration.draining() => return,
         };
@@ -88,6 +94,7 @@ pub async fn serve<T: Stream>(
         listener: Arc::clone(listener),
         client: Arc::new(client),
         wire,
+        handle: Rc::clone(registration.handle()),
         _permit: accepted.permit,
     });
     let result = if http2 {
@@ -114,10 +121,13 @@ async fn serve_http1<T: Stream>(
     let mut driver = pin!(builder.serve_connection(transport, service).with_upgrades());
     let mut asked = false;
     std::future::poll_fn(|context| {
-        if !asked && registration.poll_draining(context) {
-            asked = true;
-            driver.as_mut().graceful_shutdown();
+        let result = driver.as_mut().poll(context);
+        // A request that has begun to come is served before the connection closes.
+        if result.is_ready() || asked || !registration.poll_draining(context) || connection.wire.has_begun() {
+            return result;
         }
+        asked = true;
+        driver.as_mut().graceful_shutdown();
         driver.as_mut().poll(context)
     })
     .await
@@ -138,47 +148,60 @@ async fn serve_http2<T: Stream>(
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
     let mut driver = pin!(builder.serve_connection(transport, service));
-    let mut asked = false;
+    let mut farewell = None;
     std::future::poll_fn(|context| {
-        loop {
-            if !asked && (registration.poll_draining(context) || connection.wire.is_expired()) {
-                asked = true;
-                driver.as_mut().graceful_shutdown();
-            }
-            let result = driver.as_mut().poll(context);
-            if result.is_ready() || asked || !connection.wire.is_expired() {
-                return result;
-            }
+        let result = driver.as_mut().poll(context);
+        if result.is_ready() || !(registration.poll_draining(context) || connection.wire.is_expired()) {
+            return result;
         }
+        let wait = farewell.get_or_insert_with(|| {
+            driver.as_mut().graceful_shutdown();
+            Box::pin(tokio::time::sleep(FAREWELL))
+        });
+        if let Poll::Ready(done) = driver.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        // The goodbye waits for the client's word; one that says nothing is left after a while.
+        while wait.as_mut().poll(context).is_ready() {
+            if !connection.wire.is_busy() {
+                return Poll::Ready(Ok(()));
+            }
+            wait.as_mut().reset(tokio::time::Instant::now() + FAREWELL);
+        }
+        Poll::Pending
     })
     .await
 }
 
+/// How long an HTTP/2 connection without requests may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let mut record = Record::begin(&connection, &request);
-    Ok(match live(&connection, &mut record, request).await {
-        Ok((head, content)) => {
-            record.status = head.status;
-            Response::from_parts(head, content.into_body(record))
-        }
+    let for_head = request.method() == Method::HEAD;
+    let (mut head, mut content) = match live(&connection, &mut record, request).await {
+        Ok(lived) => lived,
         Err(fault) => {
-            record.status = fault.status();
             record.reason = Some(fault.to_string());
-            plain_response(fault.status(), Content::Own(fault.body().into()), record)
+            refuse(&connection, &fault)
         }
-    })
+    };
+    record.status = head.status;
+    connection.wire.seal_interim();
+    content.fit(for_head, &mut head);
+    Ok(Response::from_parts(head, content.into_body(&connection, record)))
 }
 
 /// THE life of a request, from its head to the head of its response.
 async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Request<Incoming>) -> Lived {
     // A request ends on what it began with: later reloads do not touch it.
-    let view = connection.worker.view().ok_or(Fault::NotServing)?;
-    let listener = view.state.listener(connection.listener.slot).unwrap_or(&connection.listener);
+    let view = connection.handle.kept_view().or_else(|| connection.worker.view()).ok_or(Fault::NotServing)?;
+    let listener = view.state.listener(connection.listener.slot).ok_or(Fault::NotServing)?;
     let Running::Http(http) = &listener.service else { return Err(Fault::NotServing) };
 
     let client_upgrade = upgrade::wanted(&mut request);
     let (mut parts, body) = request.into_parts();
-    let upgrade_to = receive::receive(&mut parts)?;
+    let upgrade_to = receive::receive(&mut parts, &connection.wire)?;
     let exchange = Exchange::new(Arc::clone(&connection.client), Some(parts));
 
     let exchange = filter_request(&view, &http.config.filters, exchange, record)?;
@@ -214,13 +237,31 @@ type Lived = Result<(http::response::Parts, Content), Fault>;
 enum Content {
     Own(bytes::Bytes),
     Stream(Incoming),
+    /// None; after the head both sides speak another protocol.
+    Tunnel(Tunnel),
 }
 
 impl Content {
-    fn into_body(self, record: Box<Record>) -> Body {
+    /// Nothing follows the head of an answer to HEAD, of 204 and of 304 (RFC 9110, section 6.4.1);
+    /// in HTTP/2 hyper leaves that to us.
+    fn fit(&mut self, for_head: bool, head: &mut http::response::Parts) {
+        let Self::Own(bytes) = self else { return };
+        if for_head {
+            head.headers.insert(CONTENT_LENGTH, bytes.len().into());
+        }
+        if for_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            bytes.clear();
+        }
+    }
+
+    fn into_body(self, connection: &Rc<Connection>, record: Box<Record>) -> Body {
         match self {
             Self::Own(bytes) => ResponseBody::own(bytes, record),
             Self::Stream(incoming) => ResponseBody::stream(incoming, record),
+            Self::Tunnel(tunnel) => {
+                tunnel.start(connection);
+                ResponseBody::own(bytes::Bytes::new(), record)
+            }
         }
     }
 }
@@ -257,7 +298,7 @@ impl Job<'_> {
             deadline: record.began() + self.route.timeout,
         };
         let (mut exchange, sent) = forward.send(exchange, record.request_body(body)).await;
-        record.plugin_time = exchange.plugin_time;
+        record.follow(&exchange);
         let Sent { mut response, picked, lease } = sent?;
 
         let headers = response.headers_mut();
@@ -267,12 +308,13 @@ impl Job<'_> {
         }
         record.endpoint = Some(Arc::clone(picked.active.endpoint()));
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let client = self.client_upgrade.ok_or(Fault::BadRequest("the endpoint switched protocols unasked"))?;
+            let asked = self.client_upgrade.filter(|_| self.upgrade_to.is_some());
+            let client = asked.ok_or(Fault::SwitchedUnasked)?;
             upgrade::announce(response.headers_mut(), upgraded_to);
-            upgrade::tunnel(self.connection, client, hyper::upgrade::on(&mut response), picked.active);
+            let endpoint = hyper::upgrade::on(&mut response);
             let (head, _) = response.into_parts();
             exchange.response = Some(head);
-            return Ok((exchange, Content::Own(bytes::Bytes::new())));
+            return Ok((exchange, Content::Tunnel(Tunnel { client, endpoint, active: picked.active })));
         }
         record.active = Some(picked.active);
         record.lease = Some((picked.pool, lease));
@@ -288,14 +330,14 @@ fn filter_request(
     mut exchange: Box<Exchange>,
     record: &mut Record,
 ) -> Result<Box<Exchange>, Fault> {
-    for filter in uses.iter().filter_map(|index| view.filter(*index)) {
-        let mut filter = filter.borrow_mut();
+    for index in uses {
+        let mut filter = view.filter(*index).ok_or(Fault::NotServing)?.borrow_mut();
         if exchange.answer.is_some() || !filter.wants_request() {
             continue;
         }
         let (back, outcome) = filter.on_request(exchange);
         exchange = back;
-        record.plugin_time = exchange.plugin_time;
+        record.follow(&exchange);
         check(&filter, outcome)?;
     }
     Ok(exchange)
@@ -308,14 +350,14 @@ fn filter_response(
     mut exchange: Box<Exchange>,
     record: &mut Record,
 ) -> Result<Box<Exchange>, Fault> {
-    for filter in uses.iter().rev().filter_map(|index| view.filter(*index)) {
-        let mut filter = filter.borrow_mut();
+    for index in uses.iter().rev() {
+        let mut filter = view.filter(*index).ok_or(Fault::NotServing)?.borrow_mut();
         if !filter.wants_response() {
             continue;
         }
         let (back, outcome) = filter.on_response(exchange);
         exchange = back;
-        record.plugin_time = exchange.plugin_time;
+        record.follow(&exchange);
         check(&filter, outcome)?;
     }
     Ok(exchange)
@@ -384,9 +426,13 @@ fn finish(mut exchange: Box<Exchange>, content: Content) -> Lived {
     Ok((head, content))
 }
 
-fn plain_response(status: StatusCode, content: Content, record: Box<Record>) -> Response<Body> {
-    let mut response = Response::new(content.into_body(record));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    response
+/// The proxy's own word on a request that came to nothing.
+fn refuse(connection: &Connection, fault: &Fault) -> (http::response::Parts, Content) {
+    let (mut head, ()) = Response::new(()).into_parts();
+    head.status = fault.status();
+    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if fault.ends_connection() && connection.client.protocol == Protocol::Http1 {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    (head, Content::Own(fault.body().into()))
 }

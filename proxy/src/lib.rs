@@ -21,3 +21,6 @@ pub mod tls;
 pub mod udp;
 pub mod upstream;
 pub mod worker;
+
+#[cfg(test)]
+mod invariants;

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
 use socket2::{Domain, Type};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::http::Accepted;
@@ -77,24 +78,45 @@ fn open(address: SocketAddr, udp: bool, shared: bool) -> io::Result<SocketKind> 
 /// Serves one listener on one worker until `ended`.
 pub async fn serve(worker: Rc<Worker>, socket: Socket, mut ended: oneshot::Receiver<()>) {
     let slot = socket.slot;
-    let work = async {
-        match socket.kind {
-            SocketKind::Tcp(listener) => accept_loop(&worker, slot, TcpListener::from_std(listener)?).await,
-            SocketKind::Udp(socket) => udp::serve(&worker, slot, UdpSocket::from_std(socket)?).await,
-        }
+    let result = match socket.kind {
+        SocketKind::Tcp(listener) => accept_until(&worker, slot, listener, &mut ended).await,
+        SocketKind::Udp(socket) => udp::serve(&worker, slot, socket, &mut ended).await,
     };
-    tokio::select! {
-        biased;
-        _ = &mut ended => {}
-        result = work => {
-            if let Err(error) = result {
-                tracing::error!(slot, %error, "listener ended");
-            }
-        }
+    if let Err(error) = result {
+        tracing::error!(slot, %error, "listener ended");
     }
 }
 
-async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: TcpListener) -> io::Result<()> {
+async fn accept_until(
+    worker: &Rc<Worker>,
+    slot: usize,
+    socket: std::net::TcpListener,
+    ended: &mut oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let socket = TcpListener::from_std(socket)?;
+    tokio::select! {
+        biased;
+        _ = ended => {}
+        result = accept_loop(worker, slot, &socket) => return result,
+    }
+    // Whoever is in the queue has connected in good faith.
+    let queued = || std::future::poll_fn(|context| Poll::Ready(socket.poll_accept(context)));
+    while let Poll::Ready(Ok((stream, peer))) = queued().await {
+        let Some((view, listener)) = current(worker, slot) else { break };
+        let Ok(permit) = Arc::clone(&listener.shared.permits).try_acquire_owned() else { break };
+        tokio::task::spawn_local(connection(Rc::clone(worker), view, listener, stream, peer, permit));
+    }
+    Ok(())
+}
+
+/// View and listener of one state: an upstream's index means nothing in another one.
+fn current(worker: &Worker, slot: usize) -> Option<(Rc<View>, Arc<Listener>)> {
+    let view = worker.view()?;
+    let listener = view.state.listener(slot).cloned()?;
+    Some((view, listener))
+}
+
+async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: &TcpListener) -> io::Result<()> {
     let mut pause = Duration::ZERO;
     loop {
         let (stream, peer) = match socket.accept().await {
@@ -108,12 +130,10 @@ async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: TcpListener) -> i
             }
         };
         pause = Duration::ZERO;
-        let Some(listener) = worker.view().and_then(|view| view.state.listener(slot).cloned()) else { return Ok(()) };
+        let Some((_, listener)) = current(worker, slot) else { return Ok(()) };
         let Ok(permit) = Arc::clone(&listener.shared.permits).acquire_owned().await else { return Ok(()) };
-        // Both of one state, whatever was installed while there was no permit: an upstream's index
-        // means nothing in another one.
-        let Some(view) = worker.view() else { return Ok(()) };
-        let Some(listener) = view.state.listener(slot).cloned() else { return Ok(()) };
+        // Once more: another state may have been installed while there was no permit.
+        let Some((view, listener)) = current(worker, slot) else { return Ok(()) };
         tokio::task::spawn_local(connection(Rc::clone(worker), view, listener, stream, peer, permit));
     }
 }
@@ -131,7 +151,7 @@ async fn connection(
     let open = listener.shared.metrics.open();
     let _ = stream.set_nodelay(true);
     if let Running::Tcp(config) = &listener.service {
-        tcp::serve(view, config, stream, peer, &registration).await;
+        tcp::serve(&worker, view, &listener, config, stream, peer).await;
         return;
     }
     // Each request takes the view of its own moment.

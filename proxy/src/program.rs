@@ -100,7 +100,7 @@ fn check(config: &std::path::Path) -> anyhow::Result<ExitCode> {
     let engine = engine(control::cache_folder(config))?;
     Ok(match control::check(config, &engine) {
         Ok(problems) => {
-            for problem in problems {
+            for problem in &problems {
                 eprintln!("{problem}");
             }
             println!("{}: ok", config.display());

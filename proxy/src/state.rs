@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
@@ -37,11 +38,33 @@ pub struct ListenerShared {
     /// One for each connection that may still be served.
     pub permits: Arc<Semaphore>,
     pub metrics: Arc<ListenerMetrics>,
+    /// Permits that there are, taken ones included.
+    limit: AtomicUsize,
     /// Where it really listens: differs from the configured address when that has port 0.
     bound: OnceLock<SocketAddr>,
 }
 
 impl ListenerShared {
+    fn new(limit: usize, metrics: Arc<ListenerMetrics>) -> Self {
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(limit));
+        Self { permits, limit: AtomicUsize::new(limit), metrics, bound: OnceLock::new() }
+    }
+
+    /// Moves the limit. Connections that are open stay; where there are more of them than the new
+    /// limit, it is reached when the next reload finds enough of them gone.
+    fn set_limit(&self, limit: usize) {
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        let now = self.limit.load(Relaxed);
+        if limit > now {
+            self.permits.add_permits(limit - now);
+            self.limit.store(limit, Relaxed);
+        } else {
+            let forgotten = self.permits.forget_permits(now - limit);
+            self.limit.store(now - forgotten, Relaxed);
+        }
+    }
+
     pub fn set_bound(&self, address: SocketAddr) {
         let _ = self.bound.set(address);
     }
@@ -98,6 +121,13 @@ impl State {
 
     pub fn listener(&self, slot: usize) -> Option<&Arc<Listener>> {
         self.listeners.get(slot)?.as_ref()
+    }
+
+    /// What outlives the state that ran before takes this one's limits over.
+    pub fn take_effect(&self) {
+        for listener in self.listeners() {
+            listener.shared.set_limit(listener.limit());
+        }
     }
 
     pub fn listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
@@ -230,20 +260,8 @@ impl Listener {
             Service::Tcp(tcp) => (Running::Tcp(tcp.clone()), tcp.max_connections, "tcp"),
             Service::Udp(udp) => (Running::Udp(udp.clone()), udp.max_sessions, "udp"),
         };
-        let same_limit = before.filter(|before| before.limit() == limit);
-        let shared = same_limit.map_or_else(
-            || {
-                let permits = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
-                let shared = ListenerShared {
-                    permits,
-                    metrics: telemetry.listener(config.address, protocol),
-                    bound: OnceLock::new(),
-                };
-                if let Some(address) = before.and_then(|before| before.shared.bound()) {
-                    shared.set_bound(address);
-                }
-                Arc::new(shared)
-            },
+        let shared = before.map_or_else(
+            || Arc::new(ListenerShared::new(limit, telemetry.listener(config.address, protocol))),
             |before| Arc::clone(&before.shared),
         );
         Ok(Self { slot: before.map_or(free_slot, |before| before.slot), config: config.clone(), service, shared })
@@ -263,7 +281,13 @@ impl Listener {
 
     /// Whether a configured listener can use this one's socket.
     fn is_at(&self, config: &config::Listener) -> bool {
-        self.config.address == config.address && self.is_udp() == matches!(config.service, Service::Udp(_))
+        let same_kind = matches!(
+            (&self.service, &config.service),
+            (Running::Http(_), Service::Http(_))
+                | (Running::Tcp(_), Service::Tcp(_))
+                | (Running::Udp(_), Service::Udp(_))
+        );
+        self.config.address == config.address && same_kind
     }
 }
 

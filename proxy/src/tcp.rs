@@ -7,124 +7,96 @@ mod flow;
 mod hello;
 mod pipe;
 mod pump;
+mod record;
 mod sni;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
 use crate::config::{self, UpstreamIndex};
 use crate::plugin::{Client, Exchange, Protocol};
-use crate::upstream::Local;
-use crate::worker::{Registration, View};
+use crate::state::Listener;
+use crate::upstream::{Local, NoEndpoint};
+use crate::worker::{View, Worker};
 use connect::{Connected, connect};
-use pump::{Outcome, pump};
+use pump::pump;
+use record::Record;
 use sni::NoName;
 
-/// `config` belongs to `view`. While its worker drains, the connection goes on until it ends by
-/// itself (or the process does): nothing is known of where one could stop it without harm.
+/// `listener` and its `config` belong to `view`. While its worker drains, the connection goes on
+/// until it ends by itself (or the process does): nothing is known of where one could stop it
+/// without harm.
 pub async fn serve(
+    worker: &Rc<Worker>,
     view: Rc<View>,
+    listener: &Arc<Listener>,
     config: &config::TcpListener,
     mut client: TcpStream,
     peer: SocketAddr,
-    _registration: &Registration,
 ) {
-    let begin = Instant::now();
-    let (index, name) = match find_upstream(config, &client).await {
+    let mut record = Record::begin(worker, listener, peer);
+    let index = match find_upstream(config, &client, &mut record.sni).await {
         Ok(found) => found,
-        Err(reason) => return refuse(&client, peer, None, &reason),
+        Err(reason) => return record.refuse(&client, &reason),
     };
     let Some(local) = view.upstreams.get(index) else { return };
-    let upstream = Arc::clone(&local.upstream.config.name);
+    record.upstream = Some(Arc::clone(&local.upstream.config.name));
 
-    let mut exchange = Some(Exchange::new(Arc::new(Client::new(peer, Protocol::Tcp, false, name)), None));
-    let Connected { mut stream, active } = match connect_to(local, &mut exchange).await {
+    let Connected { mut stream, active } = match connect_to(local, &mut record, peer).await {
         Ok(connected) => connected,
-        Err(reason) => return refuse(&client, peer, Some(&upstream), &reason),
+        Err(reason) => return record.refuse(&client, &reason),
     };
+    record.endpoint = Some(Arc::clone(active.endpoint()));
 
     // A connection may last for days: it must not keep a state alive that was replaced long ago.
     drop(view);
     let outcome = pump(&mut client, &mut stream, config.idle_timeout).await;
-    report(&Report {
-        peer,
-        upstream: &upstream,
-        endpoint: &active.endpoint().config.name,
-        plugin_time: exchange.map_or(Duration::ZERO, |exchange| exchange.plugin_time),
-        duration: begin.elapsed(),
-        outcome: &outcome,
-    });
+    drop(active);
+    record.end(&outcome);
 }
 
 #[derive(Debug, thiserror::Error)]
 enum NoUpstream {
     #[error(transparent)]
     NoName(#[from] NoName),
-    #[error("no route for the server name \"{0}\"")]
-    NoRoute(String),
+    #[error("no route takes the server name")]
+    NoRoute,
 }
 
+/// Where no name is routed, or the client gives none, the route for all others takes it. A client
+/// that keeps silent is not waited for longer, and not passed on: what it has begun to say could
+/// no longer be told from what it says next.
 async fn find_upstream(
     config: &config::TcpListener,
     client: &TcpStream,
-) -> Result<(UpstreamIndex, Option<Arc<str>>), NoUpstream> {
+    sni: &mut Option<Arc<str>>,
+) -> Result<UpstreamIndex, NoUpstream> {
     if config.sni.is_empty() {
-        let upstream = config.upstream.ok_or_else(|| NoUpstream::NoRoute(String::new()))?;
-        return Ok((upstream, None));
+        return config.upstream.ok_or(NoUpstream::NoRoute);
     }
-    let name = sni::peek(client).await?;
-    match sni::route(&config.sni, &name).or(config.upstream) {
-        Some(upstream) => Ok((upstream, Some(name.into()))),
-        None => Err(NoUpstream::NoRoute(name)),
-    }
+    let name = match (sni::peek(client).await, config.upstream) {
+        (Ok(name), _) => sni.insert(name.into()),
+        (Err(NoName::Unreadable(_)), Some(others)) => return Ok(others),
+        (Err(reason), _) => return Err(reason.into()),
+    };
+    sni::route(&config.sni, name).or(config.upstream).ok_or(NoUpstream::NoRoute)
 }
 
-/// The exchange goes to the balancer and back with each pick.
-async fn connect_to(local: &Local, exchange: &mut Option<Box<Exchange>>) -> Result<Connected, connect::Failure> {
+async fn connect_to(local: &Local, record: &mut Record, peer: SocketAddr) -> Result<Connected, connect::Failure> {
+    let client = Arc::new(Client::new(peer, Protocol::Tcp, false, record.sni.clone()));
+    // It goes to the balancer and back with each pick.
+    let mut exchange = Some(Exchange::new(client, None));
     connect(&local.upstream.config, |choice| {
-        let Some(asking) = exchange.take() else { return Err(crate::upstream::NoEndpoint::Nobody) };
+        let asking = exchange.take().ok_or(NoEndpoint::Nobody)?;
         let (asked, picked) = local.pick(asking, choice);
-        *exchange = Some(asked);
+        record.plugin_time = asked.plugin_time;
+        exchange = Some(asked);
         picked.map(|picked| picked.active)
     })
     .await
-}
-
-/// Closes with a reset: an orderly end would look like an answer of no bytes, and a client's pool
-/// or a retry above it can tell "nobody there" only from an error.
-fn refuse(client: &TcpStream, peer: SocketAddr, upstream: Option<&str>, reason: &dyn std::fmt::Display) {
-    let _ = client.set_zero_linger();
-    tracing::warn!(%peer, upstream, %reason, "TCP connection refused");
-}
-
-/// What is known of a connection at its end.
-struct Report<'a> {
-    peer: SocketAddr,
-    upstream: &'a str,
-    endpoint: &'a str,
-    plugin_time: Duration,
-    /// From the accept to the last byte.
-    duration: Duration,
-    outcome: &'a Outcome,
-}
-
-/// The place for the access log and the metrics of L4.
-fn report(report: &Report<'_>) {
-    tracing::debug!(
-        peer = %report.peer,
-        upstream = report.upstream,
-        endpoint = report.endpoint,
-        sent = report.outcome.sent,
-        received = report.outcome.received,
-        plugin_us = report.plugin_time.as_micros() as u64,
-        duration_ms = report.duration.as_millis() as u64,
-        end = %report.outcome.end,
-        "TCP connection ended"
-    );
 }

@@ -82,6 +82,8 @@ pub fn server_name(stream: &ServerStream) -> Option<Arc<str>> {
 #[derive(Clone)]
 pub struct Connector {
     tls: TlsConnector,
+    /// Offers HTTP/1.1 only.
+    http1: TlsConnector,
     server_name: Option<ServerName<'static>>,
 }
 
@@ -101,16 +103,19 @@ impl Connector {
         tls.alpn_protocols = offers.iter().filter(|(offer, _)| *offer).map(|(_, name)| name.to_vec()).collect();
         let server_name = config.server_name.as_ref().map(|name| ServerName::try_from(name.clone()));
         let server_name = server_name.transpose().map_err(|error| problem(error.to_string()))?;
-        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), server_name })
+        let mut http1 = tls.clone();
+        http1.alpn_protocols = vec![HTTP1.to_vec()];
+        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), http1: TlsConnector::from(Arc::new(http1)), server_name })
     }
 
     /// `host` is the host part of the endpoint's name.
-    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<ClientStream> {
+    pub async fn connect(&self, host: &str, stream: TcpStream, http1_only: bool) -> io::Result<ClientStream> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
             None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
         };
-        self.tls.connect(name, stream).await
+        let tls = if http1_only { &self.http1 } else { &self.tls };
+        tls.connect(name, stream).await
     }
 }
 

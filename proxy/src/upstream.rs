@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 pub use local::{Local, NoEndpoint, Picked};
-pub use pool::{Lease, Pool, Return, SendFailure};
+pub use pool::{Lease, Pool, Purpose, Return, SendFailure};
 
 use crate::config;
 use crate::endpoint::{Endpoint, EndpointSet, EndpointState, Stats};

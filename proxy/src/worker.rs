@@ -118,7 +118,8 @@ impl Worker {
         let pairs = state.upstreams.iter().zip(parts.balancers);
         let upstreams: Vec<Local> =
             pairs.map(|(upstream, balancer)| Local::new(Arc::clone(upstream), balancer)).collect();
-        if let Some(before) = self.view() {
+        let before = self.view();
+        if let Some(before) = &before {
             for local in &upstreams {
                 let same = |old: &&Local| old.upstream.config.name == local.upstream.config.name;
                 if let Some(old) = before.upstreams.iter().find(same) {
@@ -129,14 +130,14 @@ impl Worker {
         let filters = parts.filters.into_iter().map(|filter| filter.map(RefCell::new)).collect();
         let view = Rc::new(View { state, upstreams, filters });
         self.view.replace(Some(Rc::clone(&view)));
-        self.follow_listeners(&view, parts.sockets);
+        self.follow_listeners(&view, before.as_ref(), parts.sockets);
     }
 
     /// Ends the accept loops of listeners that are gone, begins those of new ones.
-    fn follow_listeners(self: &Rc<Self>, view: &View, sockets: Vec<Socket>) {
+    fn follow_listeners(self: &Rc<Self>, view: &View, before: Option<&Rc<View>>, sockets: Vec<Socket>) {
         let mut accepting = self.accepting.borrow_mut();
         accepting.retain(|slot, _| view.state.listener(*slot).is_some());
-        self.connections.drain(|slot| view.state.listener(slot).is_none());
+        self.connections.drain(before, |slot| view.state.listener(slot).is_none());
         for socket in sockets {
             let (end, ended) = oneshot::channel();
             accepting.insert(socket.slot, end);
@@ -147,7 +148,7 @@ impl Worker {
     fn drain(&self) {
         self.draining.set(true);
         self.accepting.borrow_mut().clear();
-        self.connections.drain(|_| true);
+        self.connections.drain(None, |_| true);
     }
 
     async fn housekeep(self: Rc<Self>) {

@@ -96,8 +96,9 @@ pub fn try_get(to: SocketAddr, path: &str) -> io::Result<Message> {
 /// One request with these header lines on a connection of its own.
 #[track_caller]
 pub fn get_with(to: SocketAddr, path: &str, lines: &[&str]) -> Message {
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    let host = if lines.to_ascii_lowercase().contains("host:") { "" } else { "host: test.example\r\n" };
+    let names_host = lines.iter().any(|line| line.to_ascii_lowercase().starts_with("host:"));
+    let host = if names_host { "" } else { "host: test.example\r\n" };
+    let lines = [lines, &[""]].concat().join("\r\n");
     Client::connect(to).ask(&format!("GET {path} HTTP/1.1\r\n{host}{lines}\r\n"))
 }
 

@@ -30,14 +30,14 @@ impl Lines {
         lines
     }
 
+    /// A test that failed while it waited still wants to print what there is.
+    fn lock(&self) -> MutexGuard<'_, Printed> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn change(&self, change: impl FnOnce(&mut Printed)) {
         change(&mut self.lock());
         self.0.1.notify_all();
-    }
-
-    /// A test that failed holding it shows the lines too.
-    fn lock(&self) -> MutexGuard<'_, Printed> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn all(&self) -> Vec<String> {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -189,8 +190,8 @@ pub async fn seen(name: &str, request: Request<Incoming>) -> Value {
     json!({
         "origin": name,
         "method": head.method.as_str(),
-        "path": head.uri.path_and_query().map(|path| path.as_str()),
-        "authority": head.uri.authority().map(|authority| authority.as_str()),
+        "path": head.uri.path_and_query().map(PathAndQuery::as_str),
+        "authority": head.uri.authority().map(Authority::as_str),
         "version": format!("{:?}", head.version),
         "headers": fields(&head.headers),
         "length": received.len(),

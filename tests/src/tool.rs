@@ -5,7 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::lines::Lines;
+use crate::wait_for;
 
 /// Where `name` is, or none and a visible word. `package` is Debian's.
 #[track_caller]
@@ -77,6 +80,15 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to end by this signal, and waits until it has.
+    #[track_caller]
+    pub fn end(&mut self, signal: Signal) {
+        if self.child.try_wait().unwrap().is_none() {
+            kill_process(Pid::from_child(&self.child), signal).unwrap();
+            wait_for("a server's end", || self.child.try_wait().unwrap());
+        }
     }
 
     pub fn kill(&mut self) {

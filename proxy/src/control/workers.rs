@@ -6,7 +6,7 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 
 use crate::listener::{self, Socket, SocketKind};
-use crate::state::State;
+use crate::state::{Listener, State};
 use crate::telemetry::{AccessLog, Telemetry};
 use crate::worker::{Command, Parts, Worker};
 
@@ -52,7 +52,10 @@ pub(super) fn bind_new(state: &State, before: Option<&State>, parts: &mut [Parts
             continue;
         }
         let address = listener.config.address;
-        let sockets = listener::bind(address, listener.is_udp(), parts.len(), true)
+        // Our own sockets of the old state may still be there, on an overlapping address.
+        let ours = |old: &Arc<Listener>| old.config.address.port() == address.port();
+        let probe = !before.is_some_and(|before| before.listeners().any(ours));
+        let sockets = listener::bind(address, listener.is_udp(), parts.len(), probe)
             .map_err(|error| std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
         if let Some(socket) = sockets.first() {
             let address = listener::local_address(socket)?;

@@ -87,7 +87,7 @@ async fn get(
         return Box::pin(exchange(stream, wants_http2, "http", host, path)).await;
     };
     let name = split_host_port(&endpoint.config.name).map_or("", |(name, _)| name);
-    let stream = connector.connect(name, stream).await.map_err(|error: io::Error| format!("TLS: {error}"))?;
+    let stream = connector.connect(name, stream, false).await.map_err(|error: io::Error| format!("TLS: {error}"))?;
     let http2 = tls::endpoint_speaks_http2(&stream);
     // Boxed: most of it is HTTP/2, which few tasks need.
     Box::pin(exchange(stream, http2, "https", host, path)).await

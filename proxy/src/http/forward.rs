@@ -14,9 +14,10 @@ use tokio::time::timeout_at;
 
 use super::Connection;
 use crate::body::RequestBody;
+use crate::endpoint::Endpoint;
 use crate::error::Fault;
 use crate::plugin::{Choice, Exchange, Protocol};
-use crate::upstream::{Lease, Local, Picked, Return, SendFailure, orca};
+use crate::upstream::{Lease, Local, Picked, Purpose, Return, SendFailure, orca};
 
 /// The head of a response, and what must be kept until its last byte.
 pub struct Sent {
@@ -63,8 +64,11 @@ impl Forward<'_> {
                 Err(none) => return (exchange, Err(last.unwrap_or(Fault::NoEndpoint(none)))),
             };
             let begin = Instant::now();
+            let upload = body.watch();
             let work = self.try_endpoint(&mut exchange, &picked, body);
-            let timeout = || Failed { fault: Fault::Timeout, body: None, stale: false };
+            // An endpoint that waits for the rest of the body is not the one that is late.
+            let late = || if upload.is_some_and(|body| !body.has_ended()) { Fault::SlowBody } else { Fault::Timeout };
+            let timeout = || Failed { fault: late(), body: None, stale: false };
             match timeout_at(self.deadline.into(), work).await.unwrap_or_else(|_| Err(timeout())) {
                 Ok((response, lease)) => {
                     self.measure(&picked, &response, begin);
@@ -94,14 +98,15 @@ impl Forward<'_> {
         picked: &Picked,
         mut body: RequestBody,
     ) -> Result<(Response<Incoming>, Return), Failed> {
-        if let Some(lease) = picked.pool.checkout().await {
-            match self.send_once(exchange, lease, body).await {
+        let purpose = if self.upgrade.is_some() { Purpose::Upgrade } else { Purpose::Request };
+        if let Some(lease) = picked.pool.checkout(purpose).await {
+            match self.send_once(exchange, picked, lease, body).await {
                 Err(Failed { body: Some(again), stale: true, .. }) => body = again,
                 result => return result,
             }
         }
-        match picked.pool.connect(picked.active.endpoint(), &self.local.upstream).await {
-            Ok(lease) => self.send_once(exchange, lease, body).await,
+        match picked.pool.connect(picked.active.endpoint(), &self.local.upstream, purpose).await {
+            Ok(lease) => self.send_once(exchange, picked, lease, body).await,
             Err(error) => Err(Failed { fault: Fault::Connect(error), body: Some(body), stale: false }),
         }
     }
@@ -109,15 +114,17 @@ impl Forward<'_> {
     async fn send_once(
         &self,
         exchange: &mut Exchange,
+        picked: &Picked,
         lease: Lease,
         body: RequestBody,
     ) -> Result<(Response<Incoming>, Return), Failed> {
-        let Some(parts) = exchange.request.take() else {
+        let Some(mut parts) = exchange.request.take() else {
             return Err(Failed { fault: Fault::BadRequest("no request"), body: None, stale: false });
         };
         let repeatable = body.is_none() && is_idempotent(&parts.method) && self.upgrade.is_none();
         // Headers are copied only for whoever may need them again.
         let copy = (repeatable || self.keep_head).then(|| parts.clone());
+        name_endpoint(&mut parts, picked.active.endpoint());
         let request = self.outgoing(parts, body, lease.is_http2());
         let sent = self.with_interim(lease.send(request)).await;
         exchange.request = copy;
@@ -220,6 +227,14 @@ impl Forward<'_> {
 /// RFC 9110, section 9.2.2.
 fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}
+
+/// HTTP/1.0 needs no Host, and HTTP/1.1 may have an empty one; endpoints want a name.
+fn name_endpoint(parts: &mut Parts, endpoint: &Endpoint) {
+    let is_named = parts.headers.get(HOST).is_some_and(|host| !host.is_empty());
+    if !is_named && let Ok(name) = HeaderValue::from_str(&endpoint.config.name) {
+        parts.headers.insert(HOST, name);
+    }
 }
 
 /// A request that came back unsent, in the form in which it was received.

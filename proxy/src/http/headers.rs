@@ -28,6 +28,10 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
         }
         headers.remove(CONNECTION);
     }
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // RFC 9112, section 6.3: with both, the length means nothing and must not go on.
+        headers.remove(CONTENT_LENGTH);
+    }
     let wants_trailers = headers.get(TE).is_some_and(has_trailers);
     for name in [&TE, &TRANSFER_ENCODING, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION] {
         if headers.contains_key(name) {

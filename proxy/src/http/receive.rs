@@ -1,26 +1,57 @@
 //! From what the client sent to the form in which the rest sees it: origin-form target and one
 //! `Host`, whatever the HTTP version; nothing that was meant for this connection only.
 
-use http::header::{EXPECT, HOST, HeaderValue};
+use http::header::{COOKIE, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Uri, Version};
 
+use super::Wire;
 use super::headers::strip_hop_by_hop;
 use crate::error::Fault;
 
 /// Answers the protocol that the client wants to upgrade to.
-pub fn receive(parts: &mut Parts) -> Result<Option<HeaderValue>, Fault> {
+pub fn receive(parts: &mut Parts, wire: &Wire) -> Result<Option<HeaderValue>, Fault> {
     if parts.method == Method::CONNECT {
         return Err(Fault::Method);
     }
+    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > wire.max_target()) {
+        return Err(Fault::TargetTooLong);
+    }
+    check_coding(parts, wire)?;
     let upgrade = strip_hop_by_hop(&mut parts.headers);
     name_host(parts)?;
     to_origin_form(&mut parts.uri)?;
     // hyper answers 100 itself, when the endpoint's side begins to read the body.
     parts.headers.remove(EXPECT);
     parts.extensions.clear();
-    Ok(upgrade.filter(|_| parts.version == Version::HTTP_11))
+    join_cookies(parts);
+    Ok(upgrade.filter(|to| parts.version == Version::HTTP_11 && !to.as_bytes().eq_ignore_ascii_case(b"h2c")))
+}
+
+/// Of transfer codings only `chunked` is understood (RFC 9112, section 6.1). With a length beside
+/// it the request may be two for somebody else (section 6.3).
+fn check_coding(parts: &Parts, wire: &Wire) -> Result<(), Fault> {
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Err(Fault::Coding);
+    }
+    if wire.head_names("content-length") {
+        return Err(Fault::BadRequest("both Content-Length and Transfer-Encoding"));
+    }
+    Ok(())
+}
+
+/// RFC 9113, section 8.2.3: HTTP/2 may split cookies, and nobody behind expects that.
+fn join_cookies(parts: &mut Parts) {
+    if parts.version != Version::HTTP_2 || parts.headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        parts.headers.insert(COOKIE, joined);
+    }
 }
 
 /// RFC 9112, section 3.2: exactly one Host in HTTP/1.1; the target's authority wins over it, and
@@ -49,6 +80,9 @@ fn is_host(host: &[u8]) -> bool {
 fn to_origin_form(uri: &mut Uri) -> Result<(), Fault> {
     if uri.authority().is_none() && uri.scheme().is_none() {
         return Ok(());
+    }
+    if uri.scheme().is_none() {
+        return Err(Fault::BadRequest("malformed target"));
     }
     let mut parts = std::mem::take(uri).into_parts();
     parts.scheme = None;

@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use super::Connection;
 use crate::body::{Ending, Received, RequestBody};
 use crate::endpoint::{Active, Endpoint};
-use crate::plugin::Protocol;
+use crate::plugin::{Exchange, Protocol};
 use crate::telemetry::{Entry, Subject};
 use crate::upstream::{Pool, Return, Upstream};
 
@@ -23,15 +23,15 @@ pub struct Record {
     /// Kept for the access log only.
     target: Option<(Method, Uri, Option<HeaderValue>)>,
     /// The request's id, if a plugin asked for one.
-    pub id: Option<Box<str>>,
+    id: Option<Box<str>>,
     pub status: StatusCode,
-    pub plugin_time: Duration,
+    plugin_time: Duration,
     pub reason: Option<String>,
     pub upstream: Option<Arc<Upstream>>,
     pub endpoint: Option<Arc<Endpoint>>,
     pub active: Option<Active>,
     pub lease: Option<(Rc<Pool>, Return)>,
-    received: Option<Received>,
+    received: Option<Rc<Received>>,
     sent: u64,
     complete: bool,
 }
@@ -62,12 +62,20 @@ impl Record {
         })
     }
 
+    /// What plugins did so far.
+    pub fn follow(&mut self, exchange: &Exchange) {
+        self.plugin_time = exchange.plugin_time;
+        if self.id.is_none() {
+            self.id = exchange.known_id().map(Box::from);
+        }
+    }
+
     /// The body on its way to an endpoint; its bytes are counted.
     pub fn request_body(&mut self, incoming: Incoming) -> RequestBody {
         if incoming.is_end_stream() {
             return RequestBody::default();
         }
-        let received = Received::default();
+        let received = Rc::<Received>::default();
         self.received = Some(Rc::clone(&received));
         RequestBody::stream(incoming, received)
     }
@@ -80,7 +88,7 @@ impl Record {
         let worker = &self.connection.worker;
         let status = self.status.as_u16();
         let metrics = self.upstream.as_ref().map_or(&worker.telemetry.local, |upstream| &upstream.metrics);
-        let received = self.received.as_ref().map_or(0, |received| received.get());
+        let received = self.received.as_ref().map_or(0, |received| received.bytes());
         metrics.record(worker.index, status, took, received, self.sent);
         let (Some(access), Some((method, uri, host))) = (&worker.access, self.target.take()) else { return };
         let client = &self.connection.client;

@@ -1,26 +1,30 @@
 //! The client's connection beneath hyper: tells HTTP/1.1 from HTTP/2, keeps the time limits of a
 //! connection with one lazy timer, answers 408, and lets interim responses (1xx) out.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use crate::clock;
+use super::head::Head;
 use crate::tls::ServerStream;
+use crate::{clock, config};
 
 /// RFC 9113, section 3.4.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const URI_TOO_LONG: &[u8] =
+    b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 17\r\n\r\n414 URI Too Long\n";
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 20\r\n\r\n408 Request Timeout\n";
 
@@ -34,6 +38,9 @@ pub struct Transport<T> {
     prefix: Bytes,
     wire: Arc<Wire>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Since when the socket has taken nothing of what there is to write.
+    stalled: Option<tokio::time::Instant>,
+    stall_timer: Option<Pin<Box<Sleep>>>,
     /// The last write took all that was offered: no half a response is on its way.
     at_boundary: bool,
 }
@@ -48,6 +55,8 @@ pub struct Wire {
     expired: AtomicBool,
     header_timeout: Duration,
     idle_timeout: Duration,
+    max_head: usize,
+    head: Mutex<Head>,
     has_interim: AtomicBool,
     interim: Mutex<Interim>,
 }
@@ -55,6 +64,8 @@ pub struct Wire {
 #[derive(Default)]
 struct Interim {
     bytes: BytesMut,
+    /// The final response is there: what cannot be written before it is not written at all.
+    sealed: bool,
     waker: Option<Waker>,
 }
 
@@ -62,28 +73,79 @@ struct Interim {
 const HEAD: u8 = 0;
 const ACTIVE: u8 = 1;
 const IDLE: u8 = 2;
+/// The connection speaks another protocol now.
+const TUNNEL: u8 = 3;
+/// What may stand before the target.
+const MAX_METHOD: usize = 64;
 
 impl Wire {
-    pub fn new(header_timeout: Duration, idle_timeout: Duration) -> Arc<Self> {
+    pub fn new(config: &config::HttpListener) -> Arc<Self> {
         let wire = Self {
             phase: AtomicU8::new(HEAD),
             deadline: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
             http2: AtomicBool::new(false),
             expired: AtomicBool::new(false),
-            header_timeout,
-            idle_timeout,
+            header_timeout: config.header_timeout,
+            idle_timeout: config.idle_timeout,
+            max_head: config.max_header_bytes,
+            head: Mutex::default(),
             has_interim: AtomicBool::new(false),
             interim: Mutex::default(),
         };
-        wire.enter(HEAD, header_timeout);
+        wire.enter(HEAD, config.header_timeout);
         Arc::new(wire)
     }
 
     /// The head of a request is complete.
     pub fn begin_request(&self) {
         self.in_flight.fetch_add(1, Relaxed);
-        self.phase.store(ACTIVE, Relaxed);
+        if self.phase.swap(ACTIVE, Relaxed) == IDLE {
+            // It came together with the one before; what is kept is that one's head.
+            self.lock_head().clear();
+        }
+    }
+
+    /// A tunnel begins: the idle limit holds, counted from the last byte either way.
+    pub fn begin_tunnel(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.enter(TUNNEL, self.idle_timeout);
+    }
+
+    fn moved(&self) {
+        if self.phase.load(Relaxed) == TUNNEL {
+            self.enter(TUNNEL, self.idle_timeout);
+        }
+    }
+
+    /// The longest target of a request.
+    pub fn max_target(&self) -> usize {
+        const LEAST: usize = 8 << 10;
+        (self.max_head / 2).max(LEAST)
+    }
+
+    /// Whether the head of the request at hand has a header of this name. No, when it came
+    /// together with an earlier request: then nobody kept it.
+    pub fn head_names(&self, name: &str) -> bool {
+        self.lock_head().names(name)
+    }
+
+    fn lock_head(&self) -> MutexGuard<'_, Head> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These bytes belong to a head; false when its target is too long.
+    fn observe(&self, bytes: &[u8]) -> bool {
+        let mut head = self.lock_head();
+        if self.phase.load(Relaxed) == IDLE {
+            head.clear();
+        }
+        head.push(bytes, self.max_head.max(self.max_target() + 1));
+        !head.has_longer_target_than(self.max_target() + MAX_METHOD)
+    }
+
+    fn reads_head(&self) -> bool {
+        matches!(self.phase.load(Relaxed), HEAD | IDLE) && !self.http2.load(Relaxed)
     }
 
     /// The last byte of its response is written, or it was given up.
@@ -91,6 +153,16 @@ impl Wire {
         if self.in_flight.fetch_sub(1, Relaxed) == 1 {
             self.enter(IDLE, self.idle_timeout);
         }
+    }
+
+    /// A request is under way.
+    pub fn is_busy(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
+    }
+
+    /// The head of a request has begun to come.
+    pub fn has_begun(&self) -> bool {
+        self.phase.load(Relaxed) == HEAD && !self.lock_head().is_empty()
     }
 
     /// An idle HTTP/2 connection should say goodbye.
@@ -121,10 +193,17 @@ impl Wire {
         if interim.bytes.len() + bytes.len() > MAX_BYTES {
             return;
         }
+        interim.sealed = false;
         interim.bytes.extend_from_slice(bytes);
         self.has_interim.store(true, Relaxed);
         if let Some(waker) = interim.waker.take() {
             waker.wake();
+        }
+    }
+
+    pub fn seal_interim(&self) {
+        if self.has_interim.load(Relaxed) {
+            self.interim.lock().unwrap_or_else(PoisonError::into_inner).sealed = true;
         }
     }
 
@@ -136,7 +215,15 @@ impl Wire {
 
 impl<T: Stream> Transport<T> {
     pub fn new(stream: T, wire: Arc<Wire>) -> Self {
-        Self { stream: TokioIo::new(stream), prefix: Bytes::new(), wire, timer: None, at_boundary: true }
+        Self {
+            stream: TokioIo::new(stream),
+            prefix: Bytes::new(),
+            wire,
+            timer: None,
+            stalled: None,
+            stall_timer: None,
+            at_boundary: true,
+        }
     }
 
     /// Reads until the first bytes tell HTTP/2 with prior knowledge (RFC 9113, section 3.3) from
@@ -167,10 +254,15 @@ impl<T: Stream> Transport<T> {
         self.wire.enter(IDLE, self.wire.idle_timeout);
     }
 
-    /// A request whose head does not come gets an answer, if the socket takes it at once.
+    /// A request whose head does not come gets an answer.
     pub fn refuse_slow(&mut self, context: &mut Context<'_>) {
+        self.refuse(context, REQUEST_TIMEOUT);
+    }
+
+    /// If the socket takes it at once.
+    fn refuse(&mut self, context: &mut Context<'_>, answer: &[u8]) {
         if !self.wire.http2.load(Relaxed) && self.at_boundary {
-            let _ = Pin::new(&mut self.stream).poll_write(context, REQUEST_TIMEOUT);
+            let _ = Pin::new(&mut self.stream).poll_write(context, answer);
             let _ = Pin::new(&mut self.stream).poll_flush(context);
         }
     }
@@ -204,15 +296,72 @@ impl<T: Stream> Transport<T> {
             self.wire.expired.store(true, Relaxed);
             return Poll::Pending;
         }
+        if self.wire.phase.load(Relaxed) == TUNNEL {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing passed for too long")));
+        }
         // End of stream: an idle HTTP/1.1 connection closes without a word.
         Poll::Ready(Ok(()))
     }
 
+    /// What may be the head of a request passes through our hands.
+    fn poll_read_head(&mut self, context: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        thread_local! {
+            static BYTES: RefCell<[u8; 16 << 10]> = const { RefCell::new([0; 16 << 10]) };
+        }
+        BYTES.with_borrow_mut(|bytes| {
+            let room = buffer.remaining().min(bytes.len());
+            let mut read = ReadBuf::new(&mut bytes[..room]);
+            match Pin::new(self.stream.inner_mut()).poll_read(context, &mut read) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => {
+                    ready!(self.poll_deadline(context));
+                    return self.time_is_up(context);
+                }
+            }
+            if !self.wire.observe(read.filled()) {
+                self.refuse(context, URI_TOO_LONG);
+                return Poll::Ready(Err(io::Error::other("the request's target is too long")));
+            }
+            if self.wire.phase.load(Relaxed) == IDLE {
+                self.wire.enter(HEAD, self.wire.header_timeout);
+            }
+            buffer.put_slice(read.filled());
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// A client that takes nothing of its response for the idle limit has gone, whatever its socket
+    /// says.
+    fn unless_stalled<R>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if result.is_ready() {
+            self.stalled = None;
+            self.wire.moved();
+            return result;
+        }
+        let limit = self.wire.idle_timeout;
+        let until = *self.stalled.get_or_insert_with(tokio::time::Instant::now) + limit;
+        let timer = self.stall_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        while timer.as_mut().poll(context).is_ready() {
+            if tokio::time::Instant::now() >= until {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")));
+            }
+            timer.as_mut().reset(until);
+        }
+        Poll::Pending
+    }
+
     fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.wire.has_interim.load(Relaxed) || !self.at_boundary {
+        if !self.wire.has_interim.load(Relaxed) {
             return Poll::Ready(Ok(()));
         }
         let mut interim = self.wire.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.at_boundary {
+            if interim.sealed {
+                interim.bytes.clear();
+                self.wire.has_interim.store(false, Relaxed);
+            }
+            return Poll::Ready(Ok(()));
+        }
         while !interim.bytes.is_empty() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, &interim.bytes))?;
             if written == 0 {
@@ -233,14 +382,19 @@ impl<T: Stream> Read for Transport<T> {
     ) -> Poll<io::Result<()>> {
         if !self.prefix.is_empty() {
             let count = self.prefix.len().min(buffer.remaining());
-            buffer.put_slice(&self.prefix.split_to(count));
+            let bytes = self.prefix.split_to(count);
+            buffer.put_slice(&bytes);
+            if self.wire.reads_head() {
+                self.wire.observe(&bytes);
+            }
             return Poll::Ready(Ok(()));
+        }
+        if self.wire.reads_head() {
+            return self.poll_read_head(context, buffer);
         }
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(result) => {
-                if self.wire.phase.load(Relaxed) == IDLE && !self.wire.http2.load(Relaxed) {
-                    self.wire.enter(HEAD, self.wire.header_timeout);
-                }
+                self.wire.moved();
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -254,7 +408,9 @@ impl<T: Stream> Read for Transport<T> {
 impl<T: Stream> Write for Transport<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(context))?;
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.at_boundary = false;
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let written = ready!(self.unless_stalled(context, written))?;
         self.at_boundary = written == bytes.len();
         Poll::Ready(Ok(written))
     }
@@ -267,7 +423,9 @@ impl<T: Stream> Write for Transport<T> {
         /// hyper offers at most this many at once: with as many, more may be waiting.
         const MOST: usize = 64;
         ready!(self.poll_interim(context))?;
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.at_boundary = false;
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let written = ready!(self.unless_stalled(context, written))?;
         self.at_boundary = slices.len() < MOST && written == slices.iter().map(|slice| slice.len()).sum::<usize>();
         Poll::Ready(Ok(written))
     }
@@ -278,7 +436,8 @@ impl<T: Stream> Write for Transport<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_interim(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.unless_stalled(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -25,11 +25,24 @@ pub fn announce(headers: &mut HeaderMap, protocol: Option<HeaderValue>) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
 }
 
-/// Passes bytes both ways until both sides have finished. The endpoint counts as active, and the
-/// client's connection as open, until then.
-pub fn tunnel(connection: &Rc<Connection>, client: OnUpgrade, endpoint: OnUpgrade, active: Active) {
-    let connection = Rc::clone(connection);
-    tokio::task::spawn_local(async move {
+/// Both sides, once each has its 101.
+pub struct Tunnel {
+    pub client: OnUpgrade,
+    pub endpoint: OnUpgrade,
+    pub active: Active,
+}
+
+impl Tunnel {
+    /// Passes bytes both ways until both sides have finished. The endpoint counts as active, and
+    /// the client's connection as open, until then.
+    pub fn start(self, connection: &Rc<Connection>) {
+        let connection = Rc::clone(connection);
+        connection.wire.begin_tunnel();
+        tokio::task::spawn_local(self.run(connection));
+    }
+
+    async fn run(self, connection: Rc<Connection>) {
+        let Self { client, endpoint, active } = self;
         let registration = Connections::register(&connection.worker, connection.listener.slot);
         let work = async {
             let (client, endpoint) = tokio::try_join!(client, endpoint)?;
@@ -44,5 +57,5 @@ pub fn tunnel(connection: &Rc<Connection>, client: OnUpgrade, endpoint: OnUpgrad
         }
         drop(active);
         drop(registration);
-    });
+    }
 }

@@ -115,6 +115,11 @@ impl Exchange {
         self.id.get_or_init(|| format!("{:016x}{:016x}", super::host::random64(), super::host::random64()))
     }
 
+    /// None when nobody asked for it.
+    pub fn known_id(&self) -> Option<&str> {
+        self.id.get().map(String::as_str)
+    }
+
     /// The host that the client asked for: lower case, without port.
     pub fn host(&self) -> Option<String> {
         let request = self.request.as_ref()?;

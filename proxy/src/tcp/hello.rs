@@ -26,8 +26,7 @@ use Unreadable::{Incomplete, Malformed, Nameless, NotTls, TooLong};
 /// The name in lower case, without a final dot. `bytes` begin where the connection begins.
 pub fn server_name(bytes: &[u8]) -> Result<String, Unreadable> {
     let message = first_message(bytes)?;
-    let extensions = extensions(&message).ok_or(Malformed)?.ok_or(Nameless)?;
-    let name = name_of(extensions).ok_or(Malformed)?.ok_or(Nameless)?;
+    let name = name_of(extensions(&message)?)?;
     let name = name.strip_suffix(b".").unwrap_or(name);
     let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     if name.is_empty() || name.len() > 253 || !name.iter().all(is_host) {
@@ -39,24 +38,25 @@ pub fn server_name(bytes: &[u8]) -> Result<String, Unreadable> {
 /// The body of the `ClientHello`, put together from as many records as it is spread over.
 fn first_message(bytes: &[u8]) -> Result<Vec<u8>, Unreadable> {
     const HANDSHAKE: u8 = 22;
+    /// Major version of every record since SSL 3.
+    const TLS: u8 = 3;
     const CLIENT_HELLO: u8 = 1;
     const LONGEST_RECORD: usize = 1 << 14;
     let mut rest = Reader(bytes);
     let mut message = Vec::new();
     loop {
-        if let Some((kind, major)) = rest.0.first().map(|kind| (*kind, rest.0.get(1).copied().unwrap_or(3)))
-            && (kind, major) != (HANDSHAKE, 3)
-        {
+        let other = rest.0.iter().zip([HANDSHAKE, TLS]).any(|(byte, expected)| *byte != expected);
+        if other {
             return Err(if message.is_empty() { NotTls } else { Malformed });
         }
-        let header = rest.take(3).and_then(|_| rest.number(2)).ok_or(Incomplete)?;
-        if header == 0 || header > LONGEST_RECORD {
+        let length = rest.take(3).and_then(|_| rest.number(2)).ok_or(Incomplete)?;
+        if length == 0 || length > LONGEST_RECORD {
             return Err(Malformed);
         }
-        let fragment = &rest.0[..header.min(rest.0.len())];
+        let fragment = &rest.0[..length.min(rest.0.len())];
         message.extend_from_slice(fragment);
         rest.0 = &rest.0[fragment.len()..];
-        if message[..].first().is_some_and(|kind| *kind != CLIENT_HELLO) {
+        if message.first().is_some_and(|kind| *kind != CLIENT_HELLO) {
             return Err(Malformed);
         }
         let mut body = Reader(&message);
@@ -71,34 +71,35 @@ fn first_message(bytes: &[u8]) -> Result<Vec<u8>, Unreadable> {
     }
 }
 
-/// Outer none: malformed. Inner none: there are none.
-fn extensions(message: &[u8]) -> Option<Option<&[u8]>> {
+fn extensions(message: &[u8]) -> Result<&[u8], Unreadable> {
     const VERSION_AND_RANDOM: usize = 2 + 32;
     let mut rest = Reader(message);
-    rest.take(VERSION_AND_RANDOM)?;
-    let _session = rest.vector(1)?;
-    let _cipher_suites = rest.vector(2)?;
-    let _compression = rest.vector(1)?;
+    rest.take(VERSION_AND_RANDOM).ok_or(Malformed)?;
+    let _session = rest.vector(1).ok_or(Malformed)?;
+    let _cipher_suites = rest.vector(2).ok_or(Malformed)?;
+    let _compression = rest.vector(1).ok_or(Malformed)?;
     if rest.0.is_empty() {
-        return Some(None);
+        return Err(Nameless);
     }
-    rest.vector(2).map(Some)
+    rest.vector(2).ok_or(Malformed)
 }
 
-/// Outer none: malformed. Inner none: there is none.
-fn name_of(extensions: &[u8]) -> Option<Option<&[u8]>> {
+fn name_of(extensions: &[u8]) -> Result<&[u8], Unreadable> {
     const SERVER_NAME: usize = 0;
     const HOST_NAME: usize = 0;
     let mut rest = Reader(extensions);
     while !rest.0.is_empty() {
-        let kind = rest.number(2)?;
-        let data = rest.vector(2)?;
+        let kind = rest.number(2).ok_or(Malformed)?;
+        let data = rest.vector(2).ok_or(Malformed)?;
         if kind == SERVER_NAME {
-            let mut names = Reader(Reader(data).vector(2)?);
-            return (names.number(1)? == HOST_NAME).then(|| names.vector(2)).map_or(Some(None), |name| name.map(Some));
+            let mut names = Reader(Reader(data).vector(2).ok_or(Malformed)?);
+            return match names.number(1).ok_or(Malformed)? {
+                HOST_NAME => names.vector(2).ok_or(Malformed),
+                _ => Err(Nameless),
+            };
         }
     }
-    Some(None)
+    Err(Nameless)
 }
 
 /// What is left to read.
@@ -220,7 +221,7 @@ mod tests {
         let whole = client_hello("db.example.com");
         for _ in 0..200_000 {
             let mut bytes = whole.clone();
-            for _ in 0..1 + random(&mut state) % 4 {
+            for _ in 0..=random(&mut state) % 4 {
                 let place = random(&mut state) % bytes.len();
                 bytes[place] = random(&mut state) as u8;
             }

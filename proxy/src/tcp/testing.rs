@@ -1,5 +1,7 @@
 //! What the tests of L4 share.
 
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +33,7 @@ pub fn upstream(retries: u32) -> config::Upstream {
         health: None,
         load: LoadReports { orca: false, poll: None, expires: Duration::from_secs(10) },
         connect_timeout: Duration::from_secs(5),
-        keep_alive: Duration::from_secs(60),
+        keep_alive: Duration::from_mins(1),
         max_idle: 16,
         retries,
         place: Place::default(),

@@ -3,12 +3,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Upstream;
 use super::pool::Pool;
-use crate::endpoint::{Active, EndpointSet};
+use crate::endpoint::{Active, Endpoint, EndpointSet};
 use crate::plugin::{Balancer, Choice, Decision, Exchange};
 
 pub struct Local {
@@ -94,10 +95,12 @@ impl Members {
     }
 
     fn take_pools(&mut self, from: &Self) {
-        let old: HashMap<u64, &Rc<Pool>> =
-            from.set.endpoints.iter().map(|endpoint| endpoint.id).zip(&from.pools).collect();
+        // By address too: a name may lead elsewhere now.
+        let key = |endpoint: &Endpoint| (endpoint.id, endpoint.config.address);
+        let old: HashMap<(u64, SocketAddr), &Rc<Pool>> =
+            from.set.endpoints.iter().map(|endpoint| key(endpoint)).zip(&from.pools).collect();
         for (endpoint, pool) in self.set.endpoints.iter().zip(&mut self.pools) {
-            if let Some(kept) = old.get(&endpoint.id) {
+            if let Some(kept) = old.get(&key(endpoint)) {
                 *pool = Rc::clone(kept);
             }
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -38,6 +38,15 @@ struct Shared {
     connection: Http2,
     /// Requests in flight, counted by the clones of this.
     in_flight: Rc<()>,
+    used: Instant,
+}
+
+/// What a connection is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Request,
+    /// Only HTTP/1.1 has upgrades.
+    Upgrade,
 }
 
 /// A connection that may take one request now.
@@ -48,7 +57,11 @@ pub enum Lease {
 
 /// What is needed to give an HTTP/1.1 connection back once the response has been read.
 pub enum Return {
-    Http1(Http1),
+    Http1 {
+        connection: Http1,
+        /// The request had a body, which may still be on its way.
+        uploads: bool,
+    },
     Http2(#[allow(dead_code, reason = "counts as in flight while it lives")] Rc<()>),
 }
 
@@ -63,10 +76,15 @@ pub struct SendFailure {
 impl Pool {
     /// RFC 9113 recommends that endpoints allow at least 100 streams.
     const STREAMS_PER_CONNECTION: usize = 100;
+    /// While requests are in flight.
+    const PING_INTERVAL: Duration = Duration::from_secs(10);
+    const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// An idle connection, or none.
-    pub async fn checkout(&self) -> Option<Lease> {
-        if let Some(lease) = self.checkout_shared() {
+    pub async fn checkout(&self, purpose: Purpose) -> Option<Lease> {
+        if purpose == Purpose::Request
+            && let Some(lease) = self.checkout_shared()
+        {
             return Some(lease);
         }
         loop {
@@ -83,22 +101,22 @@ impl Pool {
             return None;
         }
         shared.retain(|shared| !shared.connection.is_closed());
-        let fits = |shared: &&Shared| Rc::strong_count(&shared.in_flight) <= Self::STREAMS_PER_CONNECTION;
-        let found = shared.iter().find(fits)?;
+        let found = shared.iter_mut().find(|shared| shared.has_room())?;
+        found.used = Instant::now();
         let (connection, in_flight) = (found.connection.clone(), Rc::clone(&found.in_flight));
         Some(Lease::Http2 { connection, in_flight, reused: true })
     }
 
     /// A new connection, within the upstream's connect timeout, TLS included.
-    pub async fn connect(&self, endpoint: &Endpoint, upstream: &Upstream) -> io::Result<Lease> {
+    pub async fn connect(&self, endpoint: &Endpoint, upstream: &Upstream, purpose: Purpose) -> io::Result<Lease> {
         let limit = upstream.config.connect_timeout;
-        match tokio::time::timeout(limit, self.handshake(endpoint, upstream)).await {
+        match tokio::time::timeout(limit, self.handshake(endpoint, upstream, purpose)).await {
             Ok(result) => result,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}"))),
         }
     }
 
-    async fn handshake(&self, endpoint: &Endpoint, upstream: &Upstream) -> io::Result<Lease> {
+    async fn handshake(&self, endpoint: &Endpoint, upstream: &Upstream, purpose: Purpose) -> io::Result<Lease> {
         let stream = TcpStream::connect(endpoint.config.address).await?;
         stream.set_nodelay(true)?;
         let plain_http2 = upstream.config.protocol == UpstreamProtocol::Http2;
@@ -106,7 +124,7 @@ impl Pool {
             return if plain_http2 { self.http2(stream).await } else { http1(stream).await };
         };
         let host = split_host_port(&endpoint.config.name).map_or("", |(host, _)| host);
-        let stream = connector.connect(host, stream).await?;
+        let stream = connector.connect(host, stream, purpose == Purpose::Upgrade).await?;
         if tls::endpoint_speaks_http2(&stream) {
             self.http2(stream).await
         } else if plain_http2 {
@@ -123,29 +141,53 @@ impl Pool {
         let handshake = http2::Builder::new(LocalExecutor)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)
+            // A host that vanished without a word is noticed, and not by every request anew.
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Self::PING_INTERVAL)
+            .keep_alive_timeout(Self::PING_TIMEOUT)
             .handshake(TokioIo::new(stream));
         let (connection, driver) = handshake.await.map_err(io::Error::other)?;
         tokio::task::spawn_local(driver);
         let in_flight = Rc::new(());
-        self.shared.borrow_mut().push(Shared { connection: connection.clone(), in_flight: Rc::clone(&in_flight) });
+        let shared = Shared { connection: connection.clone(), in_flight: Rc::clone(&in_flight), used: Instant::now() };
+        self.shared.borrow_mut().push(shared);
         Ok(Lease::Http2 { connection, in_flight, reused: false })
     }
 
     /// After the last byte of the response.
-    pub fn give_back(&self, connection: Return, max_idle: usize) {
-        if let Return::Http1(connection) = connection
-            && !connection.is_closed()
-        {
-            let mut idle = self.idle.borrow_mut();
-            if idle.len() < max_idle {
-                idle.push(Idle { connection, since: Instant::now() });
+    pub fn give_back(self: &Rc<Self>, connection: Return, max_idle: usize) {
+        let Return::Http1 { mut connection, uploads } = connection else { return };
+        if !uploads || connection.is_ready() {
+            self.keep(connection, max_idle);
+            return;
+        }
+        // The endpoint may have answered before it had all; the next request must not wait for that.
+        let pool = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            if connection.ready().await.is_ok() {
+                pool.keep(connection, max_idle);
             }
+        });
+    }
+
+    fn keep(&self, connection: Http1, max_idle: usize) {
+        let mut idle = self.idle.borrow_mut();
+        if !connection.is_closed() && idle.len() < max_idle {
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
     pub(super) fn sweep(&self, keep_alive: Duration) {
         self.idle.borrow_mut().retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < keep_alive);
-        self.shared.borrow_mut().retain(|shared| !shared.connection.is_closed());
+        let in_use = |shared: &Shared| Rc::strong_count(&shared.in_flight) > 1 || shared.used.elapsed() < keep_alive;
+        self.shared.borrow_mut().retain(|shared| !shared.connection.is_closed() && in_use(shared));
+    }
+}
+
+impl Shared {
+    fn has_room(&self) -> bool {
+        // One of the counts is our own.
+        Rc::strong_count(&self.in_flight) <= Pool::STREAMS_PER_CONNECTION
     }
 }
 
@@ -166,9 +208,10 @@ impl Lease {
 
     /// Sends, and waits for the head of the response.
     pub async fn send(self, request: Request<RequestBody>) -> Result<(Response<Incoming>, Return), SendFailure> {
+        let uploads = !request.body().is_none();
         match self {
             Self::Http1 { mut connection, reused } => match connection.try_send_request(request).await {
-                Ok(response) => Ok((response, Return::Http1(connection))),
+                Ok(response) => Ok((response, Return::Http1 { connection, uploads })),
                 Err(mut error) => Err(SendFailure { unsent: error.take_message(), error: error.into_error(), reused }),
             },
             Self::Http2 { mut connection, in_flight, reused } => match connection.try_send_request(request).await {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::Worker;
+use super::{View, Worker};
 
 #[derive(Default)]
 pub struct Connections {
@@ -18,6 +18,9 @@ pub struct Connections {
 pub struct Handle {
     slot: usize,
     draining: Cell<bool>,
+    /// The last state that had the connection's listener, once a newer one has not: its indices
+    /// mean nothing in another one.
+    kept: RefCell<Option<Rc<View>>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -33,14 +36,18 @@ impl Connections {
         let connections = &worker.connections;
         let id = connections.next.replace(connections.next.get() + 1);
         let draining = Cell::new(worker.is_draining());
-        let handle = Rc::new(Handle { slot, draining, waker: RefCell::new(None) });
+        let handle = Rc::new(Handle { slot, draining, kept: RefCell::new(None), waker: RefCell::new(None) });
         connections.open.borrow_mut().insert(id, Rc::clone(&handle));
         Registration { worker: Rc::clone(worker), id, handle }
     }
 
-    pub(super) fn drain(&self, which: impl Fn(usize) -> bool) {
+    /// `last`: what the drained connections go on with when newer states lack their listener.
+    pub(super) fn drain(&self, last: Option<&Rc<View>>, which: impl Fn(usize) -> bool) {
         for handle in self.open.borrow().values().filter(|handle| which(handle.slot)) {
             handle.draining.set(true);
+            let mut kept = handle.kept.borrow_mut();
+            *kept = kept.take().or_else(|| last.cloned());
+            drop(kept);
             if let Some(waker) = handle.waker.take() {
                 waker.wake();
             }
@@ -58,7 +65,17 @@ impl Connections {
     }
 }
 
+impl Handle {
+    pub fn kept_view(&self) -> Option<Rc<View>> {
+        self.kept.borrow().clone()
+    }
+}
+
 impl Registration {
+    pub fn handle(&self) -> &Rc<Handle> {
+        &self.handle
+    }
+
     pub fn is_draining(&self) -> bool {
         self.handle.draining.get()
     }

@@ -1,5 +1,8 @@
 //! Bad configurations and the exact answers to them. `FOLDER` stands for the folder of the file.
 
+#![allow(clippy::needless_raw_string_hashes, reason = "expected texts all look the same")]
+#![allow(clippy::too_many_lines, reason = "a test is as long as the list of its cases")]
+
 mod listener;
 mod plugin;
 mod root;

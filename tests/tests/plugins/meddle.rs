@@ -19,14 +19,13 @@ routes = [
   {{ path = "/pick/", upstream = "picked" }},
 ]
 [upstream.api]
-endpoints = ["{0}"]
+endpoints = ["{origin}"]
 [upstream.picked]
 balancer = {{ plugin = "meddle", then = "round-robin" }}
-endpoints = ["{0}"]
+endpoints = ["{origin}"]
 [upstream.other]
-endpoints = ["{0}"]
-"#,
-        origin
+endpoints = ["{origin}"]
+"#
     );
     start(&config, &["meddle"])
 }

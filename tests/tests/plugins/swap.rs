@@ -151,7 +151,9 @@ fn fifty_swaps_and_fifty_reloads_under_load_lose_nothing() {
     }
     let end = proxy.memory();
     load.stop.store(true, SeqCst);
-    threads.into_iter().for_each(|thread| thread.join().expect("a request failed"));
+    for thread in threads {
+        thread.join().expect("a request failed");
+    }
     let failures =
         crate::metric(&proxy, "jackfield_plugin_failures_total{plugin=\"version\",place=\"upstream.api.balancer\"}");
     assert_eq!(failures, 0);

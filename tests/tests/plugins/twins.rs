@@ -13,7 +13,7 @@ use jackfield_tests::host::{Host, endpoint, exchange, guest};
 
 const STEPS: usize = 2000;
 
-/// SplitMix64.
+/// `SplitMix64`.
 struct Random(u64);
 
 impl Random {

@@ -107,7 +107,7 @@ fn conditions_are_told_apart_by_their_form() {
 fn what_no_route_takes_goes_to_the_upstream_of_the_listener() {
     let config = full();
     let last = http(&config).routes.last().unwrap();
-    assert_eq!(last.matches.path, PathMatch::Regex(".*".to_owned()));
+    assert_eq!(last.matches.path, PathMatch::Prefix("/".to_owned()));
     let RouteAction::Forward { upstream, .. } = last.action else { panic!() };
     assert_eq!(&*config.upstreams[upstream].name, "web");
 }

@@ -111,9 +111,9 @@ fn headers() -> Vec<String> {
         "ä",
         "X-Good",
     ];
-    let by_name = names.iter().map(|name| word(&format!("{name:?}"), request_edit::set_header(name, "1")));
+    let set_names = names.iter().map(|name| word(&format!("{name:?}"), request_edit::set_header(name, "1")));
     let values = ["a\r\nx-injected: 1", "a\nb", "a\0b", "\u{7f}", "tab\tand ä"];
-    let by_value = values.iter().map(|value| word(&format!("{value:?}"), request_edit::set_header("x-value", value)));
+    let set_values = values.iter().map(|value| word(&format!("{value:?}"), request_edit::set_header("x-value", value)));
     let bytes = [
         word("bytes", request_edit::set_header_bytes("x-bytes", &[0xff, 0xfe])),
         word("bytes-newline", request_edit::set_header_bytes("x-bytes", b"a\nb")),
@@ -124,7 +124,7 @@ fn headers() -> Vec<String> {
         word("copy-nothing", request_edit::copy_header("x-nothing", "x-copied")),
         word("remove", request_edit::remove_header("host")),
     ];
-    by_name.chain(by_value).chain(bytes).collect()
+    set_names.chain(set_values).chain(bytes).collect()
 }
 
 fn messages() -> Vec<String> {

@@ -1,0 +1,105 @@
+//! gRPC: Google's client and server, with and without TLS in front.
+
+use std::path::PathBuf;
+
+use jackfield_tests::Proxy;
+use jackfield_tests::tool::{Server, python};
+use serde_json::{Value, json};
+
+use crate::{both, endpoints, plain_and_tls, python_client, python_server, start_tls};
+
+/// So many servers behind a cleartext listener and one with TLS.
+struct Grpc {
+    python: PathBuf,
+    proxy: Proxy,
+    servers: Vec<Server>,
+}
+
+impl Grpc {
+    fn start(names: &[&str]) -> Option<Self> {
+        let python = python()?;
+        let (servers, ports): (Vec<_>, Vec<_>) =
+            names.iter().map(|name| python_server(&python, "grpc_server.py", &[name])).unzip();
+        let proxy = start_tls(&plain_and_tls("", &format!("protocol = \"h2\"\n{}", endpoints(&ports))));
+        Some(Self { python, proxy, servers })
+    }
+
+    /// What the client finds through each of the listeners.
+    #[track_caller]
+    fn ask(&self, case: &str) -> Vec<Value> {
+        let ask = |(to, ca)| python_client(&self.python, "grpc_client.py", &[&to, &ca, &case]);
+        both(&self.proxy).map(ask).into()
+    }
+}
+
+#[track_caller]
+fn check(case: &str, expected: &Value) {
+    let Some(grpc) = Grpc::start(&["a"]) else { return };
+    for found in grpc.ask(case) {
+        assert_eq!(&found, expected);
+    }
+}
+
+#[test]
+fn unary_calls_with_metadata_and_trailers() {
+    check(
+        "unary",
+        &json!({
+            "same": true, "empty": true, "code": "OK", "initial": "a", "echoed": "3072000", "binary": [0, 255, 16],
+        }),
+    );
+}
+
+#[test]
+fn a_server_streams() {
+    check("server_streaming", &json!({ "in_order": true, "none": [] }));
+}
+
+#[test]
+fn a_client_streams() {
+    check("client_streaming", &json!(5_000_000));
+}
+
+#[test]
+fn both_stream_in_turn() {
+    check("both_ways", &json!({ "in_turn": true, "rest": 0, "said": "all", "code": "OK" }));
+}
+
+#[test]
+fn a_status_without_an_answer() {
+    check(
+        "status",
+        &json!({
+            "code": "FAILED_PRECONDITION", "details": "not now: 50% \u{2014} später", "why": "because",
+            "unknown": "UNIMPLEMENTED",
+        }),
+    );
+}
+
+/// The server hears of it when its client has left. A server for each listener: it counts.
+#[test]
+fn deadlines_and_cancelled_calls_reach_the_server() {
+    for (case, code) in [("deadline", "DEADLINE_EXCEEDED"), ("cancel", "CANCELLED")] {
+        for listener in [0, 1] {
+            let Some(grpc) = Grpc::start(&["a"]) else { return };
+            let (to, ca) = &both(&grpc.proxy)[listener];
+            let found = python_client(&grpc.python, "grpc_client.py", &[to, ca, &case]);
+            assert_eq!(found, json!({ "first": "begun", "code": code, "left": true }));
+        }
+    }
+}
+
+/// A client keeps one connection for all of its calls; each is balanced by itself.
+#[test]
+fn a_hundred_calls_of_one_connection_are_balanced() {
+    let Some(mut grpc) = Grpc::start(&["a", "b"]) else { return };
+    for found in grpc.ask("who") {
+        let names: String = found.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        assert!(["ab".repeat(50), "ba".repeat(50)].contains(&names), "{names}");
+    }
+    // A call that is not known to be repeatable may be sent again when it was never processed.
+    grpc.servers[0].kill();
+    for found in grpc.ask("who") {
+        assert_eq!(found, json!(vec!["b"; 100]));
+    }
+}
