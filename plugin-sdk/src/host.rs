@@ -206,6 +206,13 @@ pub mod request_edit {
         raw::request_edit::join_header(name, value)
     }
 
+    /// Sets a header to the first value of another, whatever its bytes, which stays: spares both
+    /// ways into the plugin and back. `Unknown` when there is no other.
+    #[inline]
+    pub fn copy_header(source: &str, name: &str) -> Result<(), EditError> {
+        raw::request_edit::copy_header(source, name)
+    }
+
     #[inline]
     pub fn remove_header(name: &str) -> Result<(), EditError> {
         raw::request_edit::remove_header(name)

@@ -219,6 +219,13 @@ pub mod request_edit {
             set(&mut host.headers, name, &values.join(&b", "[..]))
         })
     }
+    pub fn copy_header(source: &str, name: &str) -> Edit {
+        editable(name, &[])?;
+        ask(|host| match super::first(&host.headers, source) {
+            Some(value) => set(&mut host.headers, name, &value),
+            None => Err(EditError::Unknown),
+        })
+    }
     pub fn remove_header(name: &str) -> Edit {
         ask(|host| remove(&mut host.headers, name))
     }

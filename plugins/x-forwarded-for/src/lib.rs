@@ -66,8 +66,6 @@ impl HttpFilter for XForwardedFor {
         let trusted = self.trusted.iter().any(|network| network.contains(client));
         let address = Text::of(context.client.to_ip());
         let proto = if context.is_tls { "https" } else { "http" };
-        let wants_host = on.x_forwarded_host || on.forwarded;
-        let host = if wants_host { requested_host() } else { None };
 
         if on.x_forwarded_for {
             list("x-forwarded-for", address.as_str(), trusted);
@@ -76,13 +74,13 @@ impl HttpFilter for XForwardedFor {
             first("x-forwarded-proto", Some(proto), trusted);
         }
         if on.x_forwarded_host {
-            first("x-forwarded-host", host.as_deref(), trusted);
+            pass_host("x-forwarded-host", trusted);
         }
         if on.x_real_ip {
             first("x-real-ip", Some(address.as_str()), trusted);
         }
         if on.forwarded {
-            let element = text::forwarded(address.as_str(), host.as_deref(), proto);
+            let element = text::forwarded(address.as_str(), requested_host().as_deref(), proto);
             list("forwarded", &element, trusted);
         }
     }
@@ -91,6 +89,16 @@ impl HttpFilter for XForwardedFor {
 /// As the client wrote it, with the port, or at least the one that the request is routed by.
 fn requested_host() -> Option<String> {
     request::header("host").or_else(request::host)
+}
+
+/// The requested host, as [`first`].
+fn pass_host(name: &str, trusted: bool) {
+    if trusted && request::header_hash(name).is_some() {
+        return;
+    }
+    if request_edit::copy_header("host", name).is_err() {
+        first(name, request::host().as_deref(), false);
+    }
 }
 
 /// A header that each proxy adds to.

@@ -9,7 +9,7 @@ use wasmtime::{Config, OptLevel};
 
 use super::bindings::Everything;
 use super::cache::Cache;
-use super::host::Host;
+use super::host::{Host, hot};
 
 /// One for the process. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +35,7 @@ impl Engine {
         let wasm = wasmtime::Engine::new(&config)?;
         let mut linker = Linker::new(&wasm);
         Everything::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
+        hot::add_to_linker(&mut linker)?;
         let cache = Cache::new(cache, &wasm);
         let engine = Self(Arc::new(Inner { wasm, linker, cache }));
         engine.start_clock()?;

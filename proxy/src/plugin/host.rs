@@ -2,6 +2,7 @@
 //! interface of the contract.
 
 mod endpoints;
+pub(super) mod hot;
 mod request;
 mod request_edit;
 mod response;

@@ -69,6 +69,8 @@ bytes-newline=Malformed
 append=Forbidden
 join=Forbidden
 join-value=Malformed
+copy=Forbidden
+copy-nothing=Unknown
 remove=Forbidden"#,
     );
 }

@@ -8,7 +8,7 @@ use crate::plugin::bindings::jackfield::plugin::{request, types};
 use crate::plugin::exchange::Exchange;
 
 impl Host {
-    fn first(&self, name: &str) -> Option<&HeaderValue> {
+    pub(super) fn first(&self, name: &str) -> Option<&HeaderValue> {
         self.request()?.headers.get(name)
     }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use super::{Host, Phase, header_name, header_value, spend};
 use crate::plugin::bindings::jackfield::plugin::edits::{self, EditError};
@@ -30,7 +30,12 @@ impl request_edit::Host for Host {
     }
 
     fn join_header(&mut self, name: String, value: String) -> Result<(), EditError> {
-        join(&mut self.request_mut(value.len())?.headers, &name, &value)
+        join_value(&mut self.request_mut(value.len())?.headers, header_name(&name)?, header_value(value)?)
+    }
+
+    fn copy_header(&mut self, source: String, name: String) -> Result<(), EditError> {
+        let value = self.first(&source).cloned();
+        self.set_copied(header_name(&name)?, value)
     }
 
     fn remove_header(&mut self, name: String) -> Result<(), EditError> {
@@ -104,6 +109,13 @@ impl request_edit::Host for Host {
     }
 }
 
+impl Host {
+    pub(super) fn set_copied(&mut self, name: HeaderName, value: Option<HeaderValue>) -> Result<(), EditError> {
+        let value = value.ok_or(EditError::Unknown)?;
+        set_value(&mut self.request_mut(value.len())?.headers, name, value)
+    }
+}
+
 /// 200 to 599: an answer ends the exchange.
 pub(super) fn final_status(status: u16) -> Result<StatusCode, EditError> {
     match status {
@@ -113,7 +125,14 @@ pub(super) fn final_status(status: u16) -> Result<StatusCode, EditError> {
 }
 
 pub(super) fn set(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes>) -> Result<(), EditError> {
-    let (name, value) = (header_name(name)?, header_value(value)?);
+    set_value(headers, header_name(name)?, header_value(value)?)
+}
+
+pub(super) fn append(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes>) -> Result<(), EditError> {
+    append_value(headers, header_name(name)?, header_value(value)?)
+}
+
+pub(super) fn set_value(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), EditError> {
     if headers.len() >= MAX_HEADERS && !headers.contains_key(&name) {
         return Err(EditError::TooMany);
     }
@@ -121,8 +140,7 @@ pub(super) fn set(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes>) 
     Ok(())
 }
 
-pub(super) fn append(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes>) -> Result<(), EditError> {
-    let (name, value) = (header_name(name)?, header_value(value)?);
+pub(super) fn append_value(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), EditError> {
     if headers.len() >= MAX_HEADERS {
         return Err(EditError::TooMany);
     }
@@ -130,10 +148,9 @@ pub(super) fn append(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes
     Ok(())
 }
 
-fn join(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), EditError> {
-    let name = header_name(name)?;
+pub(super) fn join_value(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), EditError> {
     if !headers.contains_key(&name) {
-        return append(headers, name.as_str(), value.to_owned());
+        return append_value(headers, name, value);
     }
     let mut list = Vec::new();
     for line in headers.get_all(&name) {

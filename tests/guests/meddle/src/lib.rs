@@ -120,6 +120,8 @@ fn headers() -> Vec<String> {
         word("append", request_edit::append_header("content-length", "1")),
         word("join", request_edit::join_header("connection", "close")),
         word("join-value", request_edit::join_header("x-good", "a\r\nb")),
+        word("copy", request_edit::copy_header("host", "content-length")),
+        word("copy-nothing", request_edit::copy_header("x-nothing", "x-copied")),
         word("remove", request_edit::remove_header("host")),
     ];
     set_names.chain(set_values).chain(bytes).collect()
