@@ -1,6 +1,8 @@
 //! THE life of a request: [`handle`] tells it. What comes before it is the connection's
 //! ([`serve`]), what comes after the response's head is the body's, which streams past.
 
+mod content;
+mod filters;
 mod forward;
 mod head;
 pub mod headers;
@@ -8,6 +10,7 @@ mod receive;
 mod record;
 mod transport;
 mod upgrade;
+mod wire;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -16,8 +19,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{HOST, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -26,15 +29,17 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::body::ResponseBody;
 use crate::config::{Route, RouteAction, UpstreamIndex, UseIndex};
 use crate::error::Fault;
-use crate::plugin::{Client, Exchange, Filter, Outcome, Protocol};
-use crate::route::{Found, Target};
+use crate::plugin::{Client, Exchange, Protocol};
+use crate::route::Found;
 use crate::state::{Http, Listener, Running};
 use crate::upstream::orca;
 use crate::worker::{Handle, LocalExecutor, Registration, View, Worker};
+use content::{Content, give_answer, redirect, refuse, respond};
 use forward::{Forward, Sent};
 use record::Record;
-pub use transport::{Stream, Transport, Wire};
+pub use transport::{Stream, Transport};
 use upgrade::Tunnel;
+pub use wire::Wire;
 
 type Body = ResponseBody<Box<Record>>;
 
@@ -204,10 +209,10 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Req
     let upgrade_to = receive::receive(&mut parts, &connection.wire)?;
     let exchange = Exchange::new(Arc::clone(&connection.client), Some(parts));
 
-    let exchange = filter_request(&view, &http.config.filters, exchange, record)?;
+    let exchange = filters::on_request(&view, &http.config.filters, exchange, record)?;
     let found = find_route(http, &exchange)?;
     let route = &http.config.routes[found.index];
-    let exchange = filter_request(&view, &route.filters, exchange, record)?;
+    let exchange = filters::on_request(&view, &route.filters, exchange, record)?;
 
     let (exchange, content) = match exchange.answer {
         Some(_) => give_answer(exchange),
@@ -226,45 +231,12 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Req
         },
     };
 
-    let exchange = filter_response(&view, &route.filters, exchange, record)?;
-    let exchange = filter_response(&view, &http.config.filters, exchange, record)?;
+    let exchange = filters::on_response(&view, &route.filters, exchange, record)?;
+    let exchange = filters::on_response(&view, &http.config.filters, exchange, record)?;
     finish(exchange, content)
 }
 
 type Lived = Result<(http::response::Parts, Content), Fault>;
-
-/// What will be the body of the response.
-enum Content {
-    Own(bytes::Bytes),
-    Stream(Incoming),
-    /// None; after the head both sides speak another protocol.
-    Tunnel(Tunnel),
-}
-
-impl Content {
-    /// Nothing follows the head of an answer to HEAD, of 204 and of 304 (RFC 9110, section 6.4.1);
-    /// in HTTP/2 hyper leaves that to us.
-    fn fit(&mut self, for_head: bool, head: &mut http::response::Parts) {
-        let Self::Own(bytes) = self else { return };
-        if for_head {
-            head.headers.insert(CONTENT_LENGTH, bytes.len().into());
-        }
-        if for_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-            bytes.clear();
-        }
-    }
-
-    fn into_body(self, connection: &Rc<Connection>, record: Box<Record>) -> Body {
-        match self {
-            Self::Own(bytes) => ResponseBody::own(bytes, record),
-            Self::Stream(incoming) => ResponseBody::stream(incoming, record),
-            Self::Tunnel(tunnel) => {
-                tunnel.start(connection);
-                ResponseBody::own(bytes::Bytes::new(), record)
-            }
-        }
-    }
-}
 
 /// Forwarding, with all that it needs to know.
 struct Job<'a> {
@@ -324,52 +296,6 @@ impl Job<'_> {
     }
 }
 
-fn filter_request(
-    view: &View,
-    uses: &[UseIndex],
-    mut exchange: Box<Exchange>,
-    record: &mut Record,
-) -> Result<Box<Exchange>, Fault> {
-    for index in uses {
-        let mut filter = view.filter(*index).ok_or(Fault::NotServing)?.borrow_mut();
-        if exchange.answer.is_some() || !filter.wants_request() {
-            continue;
-        }
-        let (back, outcome) = filter.on_request(exchange);
-        exchange = back;
-        record.follow(&exchange);
-        check(&filter, outcome)?;
-    }
-    Ok(exchange)
-}
-
-/// In reverse: who saw the request first sees the response last.
-fn filter_response(
-    view: &View,
-    uses: &[UseIndex],
-    mut exchange: Box<Exchange>,
-    record: &mut Record,
-) -> Result<Box<Exchange>, Fault> {
-    for index in uses.iter().rev() {
-        let mut filter = view.filter(*index).ok_or(Fault::NotServing)?.borrow_mut();
-        if !filter.wants_response() {
-            continue;
-        }
-        let (back, outcome) = filter.on_response(exchange);
-        exchange = back;
-        record.follow(&exchange);
-        check(&filter, outcome)?;
-    }
-    Ok(exchange)
-}
-
-fn check(filter: &Filter, outcome: Outcome) -> Result<(), Fault> {
-    match outcome {
-        Outcome::Continue => Ok(()),
-        Outcome::Failed => Err(Fault::Plugin(filter.usage().config.plugin.to_string())),
-    }
-}
-
 fn find_route(http: &Http, exchange: &Exchange) -> Result<Found, Fault> {
     let parts = exchange.request.as_ref().ok_or(Fault::NoRoute)?;
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
@@ -384,38 +310,6 @@ fn rewrite(http: &Http, found: Found, mut exchange: Box<Exchange>) -> Result<Box
     Ok(exchange)
 }
 
-fn respond(
-    mut exchange: Box<Exchange>,
-    status: StatusCode,
-    headers: HeaderMap,
-    content: Content,
-) -> (Box<Exchange>, Content) {
-    let (mut head, ()) = Response::new(()).into_parts();
-    head.status = status;
-    head.headers = headers;
-    exchange.response = Some(head);
-    (exchange, content)
-}
-
-fn give_answer(mut exchange: Box<Exchange>) -> (Box<Exchange>, Content) {
-    match exchange.answer.take() {
-        Some(answer) => respond(exchange, answer.status, answer.headers, Content::Own(answer.body)),
-        None => respond(exchange, StatusCode::NO_CONTENT, HeaderMap::new(), Content::Own(bytes::Bytes::new())),
-    }
-}
-
-fn redirect(http: &Http, found: Found, status: StatusCode, exchange: Box<Exchange>) -> (Box<Exchange>, Content) {
-    let mut headers = HeaderMap::new();
-    if let (Some(location), Some(parts)) = (&http.locations[found.index], &exchange.request) {
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let scheme = if exchange.client.tls { "https" } else { "http" };
-        if let Some(location) = location.render(Target { scheme, host, uri: &parts.uri }) {
-            headers.insert(LOCATION, location);
-        }
-    }
-    respond(exchange, status, headers, Content::Own(bytes::Bytes::new()))
-}
-
 /// Adds what balancers left for the response.
 fn finish(mut exchange: Box<Exchange>, content: Content) -> Lived {
     let mut head = exchange.response.take().ok_or(Fault::NotServing)?;
@@ -424,15 +318,4 @@ fn finish(mut exchange: Box<Exchange>, content: Content) -> Lived {
     }
     head.version = http::Version::HTTP_11;
     Ok((head, content))
-}
-
-/// The proxy's own word on a request that came to nothing.
-fn refuse(connection: &Connection, fault: &Fault) -> (http::response::Parts, Content) {
-    let (mut head, ()) = Response::new(()).into_parts();
-    head.status = fault.status();
-    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    if fault.ends_connection() && connection.client.protocol == Protocol::Http1 {
-        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    (head, Content::Own(fault.body().into()))
 }
