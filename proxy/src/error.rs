@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::upstream::NoEndpoint;
+use crate::upstream::{DownloadError, NoEndpoint};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -25,7 +25,7 @@ pub enum Fault {
     #[error("no endpoint could be connected: {0}")]
     Connect(std::io::Error),
     #[error("the endpoint broke off before it answered: {0}")]
-    BrokenOff(hyper::Error),
+    BrokenOff(DownloadError),
     #[error("the endpoint switched protocols unasked")]
     SwitchedUnasked,
     #[error("no answer in time")]

@@ -1,7 +1,9 @@
 //! THE life of a request: [`handle`] tells it. What comes before it is the connection's
 //! ([`serve`]), what comes after the response's head is the body's, which streams past.
 
+mod body;
 mod content;
+mod deadline;
 mod filters;
 mod forward;
 mod head;
@@ -20,13 +22,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{HOST, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::body::ResponseBody;
 use crate::config::{Route, RouteAction, UpstreamIndex, UseIndex};
 use crate::error::Fault;
 use crate::plugin::{Client, Exchange, Protocol};
@@ -34,8 +35,10 @@ use crate::route::Found;
 use crate::state::{Http, Listener, Running};
 use crate::upstream::orca;
 use crate::worker::{Handle, LocalExecutor, Registration, View, Worker};
+use body::ResponseBody;
 use content::{Content, give_answer, redirect, refuse, respond};
-use forward::{Forward, Sent};
+use deadline::Timers;
+use forward::{Forward, Response as EndpointResponse, Rest, Sent};
 use record::Record;
 pub use transport::{Stream, Transport};
 use upgrade::Tunnel;
@@ -50,6 +53,7 @@ pub struct Connection {
     listener: Arc<Listener>,
     client: Arc<Client>,
     wire: Arc<Wire>,
+    timers: Timers,
     handle: Rc<Handle>,
     _permit: OwnedSemaphorePermit,
 }
@@ -99,6 +103,7 @@ pub async fn serve<T: Stream>(
         listener: Arc::clone(listener),
         client: Arc::new(client),
         wire,
+        timers: Timers::default(),
         handle: Rc::clone(registration.handle()),
         _permit: accepted.permit,
     });
@@ -271,28 +276,27 @@ impl Job<'_> {
         };
         let (mut exchange, sent) = forward.send(exchange, record.request_body(body)).await;
         record.follow(&exchange);
-        let Sent { mut response, picked, lease } = sent?;
+        let Sent { response: EndpointResponse { mut head, rest }, picked } = sent?;
 
-        let headers = response.headers_mut();
-        let upgraded_to = headers::strip_hop_by_hop(headers);
+        let upgraded_to = headers::strip_hop_by_hop(&mut head.headers);
         if local.upstream.config.load.orca {
-            headers.remove(&orca::HEADER);
+            head.headers.remove(&orca::HEADER);
         }
         record.endpoint = Some(Arc::clone(picked.active.endpoint()));
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let asked = self.client_upgrade.filter(|_| self.upgrade_to.is_some());
-            let client = asked.ok_or(Fault::SwitchedUnasked)?;
-            upgrade::announce(response.headers_mut(), upgraded_to);
-            let endpoint = hyper::upgrade::on(&mut response);
-            let (head, _) = response.into_parts();
-            exchange.response = Some(head);
-            return Ok((exchange, Content::Tunnel(Tunnel { client, endpoint, active: picked.active })));
-        }
-        record.active = Some(picked.active);
-        record.lease = Some((picked.pool, lease));
-        let (head, incoming) = response.into_parts();
+        let content = match rest {
+            Rest::Body(body) => {
+                record.active = Some(picked.active);
+                Content::Stream(body)
+            }
+            Rest::Tunnel(came, endpoint) => {
+                let asked = self.client_upgrade.filter(|_| self.upgrade_to.is_some());
+                let client = asked.ok_or(Fault::SwitchedUnasked)?;
+                upgrade::announce(&mut head.headers, upgraded_to);
+                Content::Tunnel(Tunnel { client, came, endpoint, active: picked.active })
+            }
+        };
         exchange.response = Some(head);
-        Ok((exchange, Content::Stream(incoming)))
+        Ok((exchange, content))
     }
 }
 

@@ -1,17 +1,22 @@
 //! An upstream as all workers share it: its endpoints of the moment, and how to reach them.
 //! [`Local`] is a worker's own part: the balancer's instance and the kept-alive connections.
 
+mod download;
+pub mod http1;
 mod local;
 pub mod orca;
 mod pool;
+mod stream;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+pub use download::{Download, DownloadError};
 pub use local::{Local, NoEndpoint, Picked};
-pub use pool::{Lease, Pool, Purpose, Return, SendFailure};
+pub use pool::{Http2, Lease, Pool, Purpose};
+pub use stream::Stream;
 
 use crate::config;
 use crate::endpoint::{Endpoint, EndpointSet, EndpointState, Stats};

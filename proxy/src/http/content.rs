@@ -5,21 +5,21 @@ use std::rc::Rc;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
 use http::{HeaderMap, Response, StatusCode};
-use hyper::body::Incoming;
 
+use super::body::ResponseBody;
 use super::record::Record;
 use super::upgrade::Tunnel;
 use super::{Body, Connection};
-use crate::body::ResponseBody;
 use crate::error::Fault;
 use crate::plugin::{Exchange, Protocol};
 use crate::route::{Found, Target};
 use crate::state::Http;
+use crate::upstream::Download;
 
 /// What will be the body of the response.
 pub enum Content {
     Own(bytes::Bytes),
-    Stream(Incoming),
+    Stream(Download),
     /// None; after the head both sides speak another protocol.
     Tunnel(Tunnel),
 }
@@ -40,7 +40,7 @@ impl Content {
     pub fn into_body(self, connection: &Rc<Connection>, record: Box<Record>) -> Body {
         match self {
             Self::Own(bytes) => ResponseBody::own(bytes, record),
-            Self::Stream(incoming) => ResponseBody::stream(incoming, record),
+            Self::Stream(download) => ResponseBody::stream(download, record),
             Self::Tunnel(tunnel) => {
                 tunnel.start(connection);
                 ResponseBody::own(bytes::Bytes::new(), record)

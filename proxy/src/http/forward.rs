@@ -1,29 +1,38 @@
 //! Sending a request to an endpoint: pick, connect, send, and the next pick when that fails for a
 //! request that may be repeated.
 
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Poll;
 use std::time::Instant;
 
-use http::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{HOST, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, Uri, Version};
-use hyper::body::{Body, Incoming};
-use tokio::time::timeout_at;
+use http::{HeaderMap, Method, Request, Uri, Version, response};
 
 use super::Connection;
+use super::headers::belongs_to_the_proxy;
 use crate::body::RequestBody;
-use crate::endpoint::Endpoint;
 use crate::error::Fault;
 use crate::plugin::{Choice, Exchange, Protocol};
-use crate::upstream::{Lease, Local, Picked, Purpose, Return, SendFailure, orca};
+use crate::upstream::http1::{self, Outgoing, Transfer};
+use crate::upstream::{Download, DownloadError, Http2, Lease, Local, Picked, Purpose, Stream, orca};
 
-/// The head of a response, and what must be kept until its last byte.
+/// The head of a response, and what follows it.
 pub struct Sent {
-    pub response: Response<Incoming>,
+    pub response: Response,
     pub picked: Picked,
-    pub lease: Return,
+}
+
+pub struct Response {
+    pub head: response::Parts,
+    pub rest: Rest,
+}
+
+pub enum Rest {
+    Body(Download),
+    /// After 101: what came already, and the stream.
+    Tunnel(Bytes, Stream),
 }
 
 /// One request's way to an endpoint.
@@ -69,10 +78,11 @@ impl Forward<'_> {
             // An endpoint that waits for the rest of the body is not the one that is late.
             let late = || if upload.is_some_and(|body| !body.has_ended()) { Fault::SlowBody } else { Fault::Timeout };
             let timeout = || Failed { fault: late(), body: None, stale: false };
-            match timeout_at(self.deadline.into(), work).await.unwrap_or_else(|_| Err(timeout())) {
-                Ok((response, lease)) => {
-                    self.measure(&picked, &response, begin);
-                    return (exchange, Ok(Sent { response, picked, lease }));
+            let done = self.connection.timers.until(self.deadline, work).await;
+            match done.unwrap_or_else(|| Err(timeout())) {
+                Ok(response) => {
+                    self.measure(&picked, &response.head, begin);
+                    return (exchange, Ok(Sent { response, picked }));
                 }
                 Err(failed) => {
                     if failed.fault.is_upstreams() {
@@ -97,9 +107,9 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         picked: &Picked,
         mut body: RequestBody,
-    ) -> Result<(Response<Incoming>, Return), Failed> {
+    ) -> Result<Response, Failed> {
         let purpose = if self.upgrade.is_some() { Purpose::Upgrade } else { Purpose::Request };
-        if let Some(lease) = picked.pool.checkout(purpose).await {
+        if let Some(lease) = picked.pool.checkout(purpose) {
             match self.send_once(exchange, picked, lease, body).await {
                 Err(Failed { body: Some(again), stale: true, .. }) => body = again,
                 result => return result,
@@ -117,105 +127,127 @@ impl Forward<'_> {
         picked: &Picked,
         lease: Lease,
         body: RequestBody,
-    ) -> Result<(Response<Incoming>, Return), Failed> {
-        let Some(mut parts) = exchange.request.take() else {
+    ) -> Result<Response, Failed> {
+        let Some(parts) = exchange.request.take() else {
             return Err(Failed { fault: Fault::BadRequest("no request"), body: None, stale: false });
         };
         let repeatable = body.is_none() && is_idempotent(&parts.method) && self.upgrade.is_none();
-        // Headers are copied only for whoever may need them again.
-        let copy = (repeatable || self.keep_head).then(|| parts.clone());
-        name_endpoint(&mut parts, picked.active.endpoint());
-        let request = self.outgoing(parts, body, lease.is_http2());
-        let sent = self.with_interim(lease.send(request)).await;
-        exchange.request = copy;
-        match sent {
-            Ok(sent) => Ok(sent),
-            Err(SendFailure { error, unsent: Some(request), reused }) => {
-                let (parts, body) = request.into_parts();
-                exchange.request.get_or_insert_with(|| restored(parts));
-                Err(Failed { fault: Fault::BrokenOff(error), body: Some(body), stale: reused })
+        match lease {
+            Lease::Http1 { connection, reused } => {
+                let outgoing =
+                    Outgoing { parts: &parts, host: &picked.active.endpoint().config.name, upgrade: self.upgrade };
+                let transfer = Transfer::begin(connection, &outgoing, body);
+                let speaks_interim = parts.version == Version::HTTP_11;
+                exchange.request = Some(parts);
+                self.send_http1(transfer, picked, speaks_interim, repeatable, reused).await
             }
-            Err(SendFailure { error, unsent: None, .. }) if error.is_user() => {
-                Err(Failed { fault: Fault::BrokenBody, body: None, stale: false })
-            }
-            Err(SendFailure { error, unsent: None, reused }) => {
-                let body = repeatable.then(RequestBody::default);
-                Err(Failed { fault: Fault::BrokenOff(error), body, stale: reused })
+            Lease::Http2 { connection, in_flight, reused } => {
+                // Headers are copied only for whoever may need them again.
+                exchange.request = (repeatable || self.keep_head).then(|| parts.clone());
+                let sent = self.send_http2(connection, self.over_http2(parts, body, picked), in_flight).await;
+                sent.map_err(|(error, unsent)| {
+                    let (fault, stale) = match unsent {
+                        None if error.is_user() => (Fault::BrokenBody, false),
+                        _ => (Fault::BrokenOff(DownloadError::Http2(error)), reused),
+                    };
+                    let body = match unsent {
+                        Some(request) => {
+                            let (parts, body) = request.into_parts();
+                            exchange.request.get_or_insert_with(|| restored(parts));
+                            Some(body)
+                        }
+                        None => (repeatable && fault.is_upstreams()).then(RequestBody::default),
+                    };
+                    Failed { fault, body, stale }
+                })
             }
         }
     }
 
-    /// The request as this endpoint's protocol wants it.
-    fn outgoing(&self, mut parts: Parts, body: RequestBody, http2: bool) -> Request<RequestBody> {
-        if http2 {
-            parts.version = Version::HTTP_2;
-            if let Some(host) = parts.headers.remove(HOST)
-                && let Ok(authority) =
-                    http::uri::Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes()))
-            {
-                let mut uri = std::mem::take(&mut parts.uri).into_parts();
-                uri.scheme = Some(if self.local.upstream.tls.is_some() {
-                    http::uri::Scheme::HTTPS
+    async fn send_http1(
+        &self,
+        mut transfer: Transfer,
+        picked: &Picked,
+        speaks_interim: bool,
+        repeatable: bool,
+        reused: bool,
+    ) -> Result<Response, Failed> {
+        loop {
+            let head = match poll_fn(|context| transfer.poll_head(context)).await {
+                Ok(head) => head,
+                Err(http1::Error::RequestBody(_) | http1::Error::RequestLength) => {
+                    return Err(Failed { fault: Fault::BrokenBody, body: None, stale: false });
+                }
+                Err(error) => {
+                    let stale = reused && !transfer.is_answered();
+                    let body = repeatable.then(RequestBody::default);
+                    return Err(Failed { fault: Fault::BrokenOff(DownloadError::Http1(error)), body, stale });
+                }
+            };
+            if !head.is_interim() {
+                let rest = if head.parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
+                    let (came, stream) = transfer.into_tunnel();
+                    Rest::Tunnel(came, stream)
                 } else {
-                    http::uri::Scheme::HTTP
-                });
-                uri.authority = Some(authority);
-                parts.uri = Uri::from_parts(uri).unwrap_or_default();
+                    let max_idle = self.local.upstream.config.max_idle;
+                    let pool = Rc::clone(&picked.pool);
+                    Rest::Body(Download::Http1(http1::Download::new(transfer, &head, pool, max_idle)))
+                };
+                return Ok(Response { head: head.parts, rest });
             }
-            return Request::from_parts(parts, body);
+            // 100 is hyper's own business, HTTP/1.0 knows none of them, and to HTTP/2 hyper sends none.
+            let is_wanted = speaks_interim && self.connection.client.protocol == Protocol::Http1;
+            if is_wanted && head.parts.status != http::StatusCode::CONTINUE {
+                self.connection.wire.send_interim(&interim_bytes(head.parts.status, &head.parts.headers));
+            }
         }
-        let interim = self.connection.client.protocol == Protocol::Http1 && parts.version == Version::HTTP_11;
-        parts.version = Version::HTTP_11;
-        if !body.is_end_stream() && body.size_hint().exact().is_none() {
-            // hyper assumes no body for GET and the like unless it is told.
-            parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        if let Some(protocol) = self.upgrade {
-            parts.headers.insert(UPGRADE, protocol.clone());
-            parts.headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
-        }
-        let mut request = Request::from_parts(parts, body);
-        if interim {
-            self.pass_interim(&mut request);
-        }
-        request
     }
 
-    /// 103 and other interim responses go to the client as they come; 100 is hyper's own business.
-    fn pass_interim(&self, request: &mut Request<RequestBody>) {
-        let wire = Arc::clone(&self.connection.wire);
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() != http::StatusCode::CONTINUE {
-                wire.send_interim(&interim_bytes(response.status(), response.headers()));
+    async fn send_http2(
+        &self,
+        mut connection: Http2,
+        request: Request<RequestBody>,
+        in_flight: Rc<()>,
+    ) -> Result<Response, (hyper::Error, Option<Request<RequestBody>>)> {
+        match connection.try_send_request(request).await {
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                Ok(Response { head, rest: Rest::Body(Download::Http2 { body, in_flight }) })
             }
-        });
+            Err(mut error) => {
+                let unsent = error.take_message();
+                Err((error.into_error(), unsent))
+            }
+        }
     }
 
-    /// While waiting for the final response, an interim one wakes this connection's task.
-    async fn with_interim<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        std::future::poll_fn(|context| {
-            let result = work.as_mut().poll(context);
-            if result.is_pending() && self.connection.client.protocol == Protocol::Http1 {
-                self.connection.wire.watch_interim(context.waker());
-            }
-            match result {
-                Poll::Ready(done) => Poll::Ready(done),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
+    /// The request as HTTP/2 wants it: the host is the target's authority.
+    fn over_http2(&self, mut parts: Parts, body: RequestBody, picked: &Picked) -> Request<RequestBody> {
+        parts.version = Version::HTTP_2;
+        let host = parts.headers.remove(HOST).filter(|host| !host.is_empty());
+        let host = host.map_or_else(
+            || Bytes::copy_from_slice(picked.active.endpoint().config.name.as_bytes()),
+            |host| Bytes::copy_from_slice(host.as_bytes()),
+        );
+        if let Ok(authority) = http::uri::Authority::from_maybe_shared(host) {
+            let mut uri = std::mem::take(&mut parts.uri).into_parts();
+            let is_secure = self.local.upstream.tls.is_some();
+            uri.scheme = Some(if is_secure { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+            uri.authority = Some(authority);
+            parts.uri = Uri::from_parts(uri).unwrap_or_default();
+        }
+        Request::from_parts(parts, body)
     }
 
-    fn measure(&self, picked: &Picked, response: &Response<Incoming>, begin: Instant) {
+    fn measure(&self, picked: &Picked, head: &response::Parts, begin: Instant) {
         let stats = &picked.active.endpoint().stats;
-        if response.status().is_server_error() {
+        if head.status.is_server_error() {
             stats.failed();
         } else {
             stats.succeeded(begin.elapsed());
         }
         if self.local.upstream.config.load.orca {
-            for report in response.headers().get_all(&orca::HEADER) {
+            for report in head.headers.get_all(&orca::HEADER) {
                 if let Some((cpu, memory)) = orca::parse(report.as_bytes()) {
                     stats.report_load(cpu, memory);
                 }
@@ -229,14 +261,6 @@ fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
 }
 
-/// HTTP/1.0 needs no Host, and HTTP/1.1 may have an empty one; endpoints want a name.
-fn name_endpoint(parts: &mut Parts, endpoint: &Endpoint) {
-    let is_named = parts.headers.get(HOST).is_some_and(|host| !host.is_empty());
-    if !is_named && let Ok(name) = HeaderValue::from_str(&endpoint.config.name) {
-        parts.headers.insert(HOST, name);
-    }
-}
-
 /// A request that came back unsent, in the form in which it was received.
 fn restored(mut parts: Parts) -> Parts {
     if let Some(authority) = parts.uri.authority()
@@ -248,22 +272,21 @@ fn restored(mut parts: Parts) -> Parts {
         uri.authority = None;
         parts.uri = Uri::from_parts(uri).unwrap_or_default();
     }
-    for name in [&TRANSFER_ENCODING, &UPGRADE, &http::header::CONNECTION] {
-        parts.headers.remove(name);
-    }
-    parts.extensions.clear();
     parts
 }
 
-fn interim_bytes(status: http::StatusCode, headers: &http::HeaderMap) -> Vec<u8> {
-    let reason = status.canonical_reason().unwrap_or("Interim");
-    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
-    for (name, value) in headers.iter().filter(|(name, _)| !super::headers::belongs_to_the_proxy(name)) {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+fn interim_bytes(status: http::StatusCode, headers: &HeaderMap) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    bytes.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_u16(), reason(status)).as_bytes());
+    for (name, value) in headers.iter().filter(|(name, _)| !belongs_to_the_proxy(name)) {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.put_slice(part);
+        }
     }
-    bytes.extend_from_slice(b"\r\n");
+    bytes.put_slice(b"\r\n");
     bytes
+}
+
+fn reason(status: http::StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Interim")
 }

@@ -17,6 +17,10 @@ pub fn belongs_to_the_proxy(name: &HeaderName) -> bool {
 /// Takes the connection's own headers away, those that `Connection` names among them, and answers
 /// the protocol that the client (or endpoint) wants to upgrade to.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    // One look at each name: many messages have nothing to take away.
+    if !headers.keys().any(is_hop_by_hop) {
+        return None;
+    }
     let mut upgrade = None;
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = connection_options(headers).collect();
@@ -27,6 +31,9 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
             headers.remove(name);
         }
         headers.remove(CONNECTION);
+        if !headers.keys().any(is_hop_by_hop) {
+            return upgrade;
+        }
     }
     if headers.contains_key(TRANSFER_ENCODING) {
         // RFC 9112, section 6.3: with both, the length means nothing and must not go on.
@@ -34,14 +41,16 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
     }
     let wants_trailers = headers.get(TE).is_some_and(has_trailers);
     for name in [&TE, &TRANSFER_ENCODING, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION] {
-        if headers.contains_key(name) {
-            headers.remove(name);
-        }
+        headers.remove(name);
     }
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     upgrade
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [&CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION].contains(&name)
 }
 
 /// A `Connection` header may name what the sender added for this hop, but it is no way to strip
@@ -54,13 +63,17 @@ fn is_protected(name: &HeaderName) -> bool {
         || text == "x-real-ip"
 }
 
+/// The headers that `Connection` names.
 fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
-    headers
+    let options = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
-        .filter_map(|option| HeaderName::from_bytes(option.trim().as_bytes()).ok())
+        .map(str::trim);
+    // The usual ones name no header but `Keep-Alive`, which goes anyway.
+    let names = options.filter(|option| !["keep-alive", "close"].iter().any(|word| option.eq_ignore_ascii_case(word)));
+    names.filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
 }
 
 fn has_trailers(value: &HeaderValue) -> bool {

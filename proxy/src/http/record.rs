@@ -11,11 +11,12 @@ use http::{Method, Request, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
 
 use super::Connection;
-use crate::body::{Ending, Received, RequestBody};
+use super::body::Ending;
+use crate::body::{Received, RequestBody};
 use crate::endpoint::{Active, Endpoint};
 use crate::plugin::{Exchange, Protocol};
 use crate::telemetry::{Entry, Subject};
-use crate::upstream::{Pool, Return, Upstream};
+use crate::upstream::Upstream;
 
 pub struct Record {
     connection: Rc<Connection>,
@@ -30,7 +31,6 @@ pub struct Record {
     pub upstream: Option<Arc<Upstream>>,
     pub endpoint: Option<Arc<Endpoint>>,
     pub active: Option<Active>,
-    pub lease: Option<(Rc<Pool>, Return)>,
     received: Option<Rc<Received>>,
     sent: u64,
     complete: bool,
@@ -55,7 +55,6 @@ impl Record {
             upstream: None,
             endpoint: None,
             active: None,
-            lease: None,
             received: None,
             sent: 0,
             complete: false,
@@ -113,12 +112,6 @@ impl Ending for Box<Record> {
     fn end(mut self, sent: u64, complete: bool) {
         self.sent = sent;
         self.complete = complete;
-        if complete
-            && let Some((pool, connection)) = self.lease.take()
-            && let Some(upstream) = &self.upstream
-        {
-            pool.give_back(connection, upstream.config.max_idle);
-        }
     }
 }
 

@@ -1,15 +1,19 @@
 //! Upgrades (RFC 9110, section 7.8): after 101 both sides speak something else, and we pass bytes.
 
+use std::io;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http::Request;
 use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 
 use super::Connection;
 use crate::endpoint::Active;
+use crate::upstream::Stream;
 use crate::worker::Connections;
 
 /// What becomes the client's side of the tunnel, when the request asks for one.
@@ -28,7 +32,9 @@ pub fn announce(headers: &mut HeaderMap, protocol: Option<HeaderValue>) {
 /// Both sides, once each has its 101.
 pub struct Tunnel {
     pub client: OnUpgrade,
-    pub endpoint: OnUpgrade,
+    /// What the endpoint sent together with its 101.
+    pub came: Bytes,
+    pub endpoint: Stream,
     pub active: Active,
 }
 
@@ -42,18 +48,16 @@ impl Tunnel {
     }
 
     async fn run(self, connection: Rc<Connection>) {
-        let Self { client, endpoint, active } = self;
+        let Self { client, mut came, mut endpoint, active } = self;
         let registration = Connections::register(&connection.worker, connection.listener.slot);
         let work = async {
-            let (client, endpoint) = tokio::try_join!(client, endpoint)?;
-            let (mut client, mut endpoint) = (TokioIo::new(client), TokioIo::new(endpoint));
-            let passed = tokio::io::copy_bidirectional(&mut client, &mut endpoint).await;
-            Ok::<_, hyper::Error>(passed)
+            let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
+            client.write_all_buf(&mut came).await?;
+            tokio::io::copy_bidirectional(&mut client, &mut endpoint).await
         };
         match work.await {
-            Ok(Ok((up, down))) => tracing::debug!(up, down, "tunnel ended"),
-            Ok(Err(error)) => tracing::debug!(%error, "tunnel broke"),
-            Err(error) => tracing::debug!(%error, "upgrade failed"),
+            Ok((up, down)) => tracing::debug!(up, down, "tunnel ended"),
+            Err(error) => tracing::debug!(%error, "tunnel broke"),
         }
         drop(active);
         drop(registration);

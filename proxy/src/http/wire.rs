@@ -14,11 +14,10 @@
 //! limit. HTTP/2 is IDLE from the start and never HEAD: its bytes need not begin a request.
 //!
 //! All of this lives on one worker and is never contended; atomics and locks are there because
-//! hyper wants what it carries, and what it calls on interim responses, to be `Send` and `Sync`.
+//! hyper wants what it carries to be `Send` and `Sync`.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -47,7 +46,6 @@ pub(super) struct Interim {
     pub bytes: BytesMut,
     /// The final response is there: what cannot be written before it is not written at all.
     pub sealed: bool,
-    pub waker: Option<Waker>,
 }
 
 /// A request's head is being read; a request is under way; nothing is going on.
@@ -177,19 +175,11 @@ impl Wire {
         interim.sealed = false;
         interim.bytes.extend_from_slice(bytes);
         self.has_interim.store(true, Relaxed);
-        if let Some(waker) = interim.waker.take() {
-            waker.wake();
-        }
     }
 
     pub fn seal_interim(&self) {
         if self.has_interim.load(Relaxed) {
             self.interim.lock().unwrap_or_else(PoisonError::into_inner).sealed = true;
         }
-    }
-
-    /// Who is to be woken when an interim response comes.
-    pub fn watch_interim(&self, waker: &Waker) {
-        self.interim.lock().unwrap_or_else(PoisonError::into_inner).waker = Some(waker.clone());
     }
 }

@@ -6,22 +6,20 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper::{Request, Response};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::Upstream;
+use super::stream::Stream;
+use super::{Upstream, http1};
 use crate::body::RequestBody;
 use crate::config::{UpstreamProtocol, split_host_port};
 use crate::endpoint::Endpoint;
 use crate::tls;
 use crate::worker::LocalExecutor;
 
-type Http1 = http1::SendRequest<RequestBody>;
-type Http2 = http2::SendRequest<RequestBody>;
+type Http1 = Box<http1::Connection>;
+pub type Http2 = http2::SendRequest<RequestBody>;
 
 #[derive(Default)]
 pub struct Pool {
@@ -55,24 +53,6 @@ pub enum Lease {
     Http2 { connection: Http2, in_flight: Rc<()>, reused: bool },
 }
 
-/// What is needed to give an HTTP/1.1 connection back once the response has been read.
-pub enum Return {
-    Http1 {
-        connection: Http1,
-        /// The request had a body, which may still be on its way.
-        uploads: bool,
-    },
-    Http2(#[allow(dead_code, reason = "counts as in flight while it lives")] Rc<()>),
-}
-
-/// The request that was not sent comes back.
-pub struct SendFailure {
-    pub error: hyper::Error,
-    pub unsent: Option<Request<RequestBody>>,
-    /// The connection had served before: the endpoint may have closed it just now.
-    pub reused: bool,
-}
-
 impl Pool {
     /// RFC 9113 recommends that endpoints allow at least 100 streams.
     const STREAMS_PER_CONNECTION: usize = 100;
@@ -81,15 +61,16 @@ impl Pool {
     const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// An idle connection, or none.
-    pub async fn checkout(&self, purpose: Purpose) -> Option<Lease> {
+    pub fn checkout(&self, purpose: Purpose) -> Option<Lease> {
         if purpose == Purpose::Request
             && let Some(lease) = self.checkout_shared()
         {
             return Some(lease);
         }
+        let mut idle = self.idle.borrow_mut();
         loop {
-            let mut connection = self.idle.borrow_mut().pop()?.connection;
-            if !connection.is_closed() && connection.ready().await.is_ok() {
+            let mut connection = idle.pop()?.connection;
+            if connection.is_idle() {
                 return Some(Lease::Http1 { connection, reused: true });
             }
         }
@@ -121,23 +102,23 @@ impl Pool {
         stream.set_nodelay(true)?;
         let plain_http2 = upstream.config.protocol == UpstreamProtocol::Http2;
         let Some(connector) = &upstream.tls else {
-            return if plain_http2 { self.http2(stream).await } else { http1(stream).await };
+            let stream = Stream::Plain(stream);
+            return if plain_http2 { self.http2(stream).await } else { Ok(Lease::http1(stream)) };
         };
         let host = split_host_port(&endpoint.config.name).map_or("", |(host, _)| host);
         let stream = connector.connect(host, stream, purpose == Purpose::Upgrade).await?;
-        if tls::endpoint_speaks_http2(&stream) {
+        let speaks_http2 = tls::endpoint_speaks_http2(&stream);
+        let stream = Stream::Tls(Box::new(stream));
+        if speaks_http2 {
             self.http2(stream).await
         } else if plain_http2 {
             Err(io::Error::other("the endpoint does not offer HTTP/2 (ALPN)"))
         } else {
-            http1(stream).await
+            Ok(Lease::http1(stream))
         }
     }
 
-    async fn http2<T>(&self, stream: T) -> io::Result<Lease>
-    where
-        T: AsyncRead + AsyncWrite + Unpin + 'static,
-    {
+    async fn http2(&self, stream: Stream) -> io::Result<Lease> {
         let handshake = http2::Builder::new(LocalExecutor)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)
@@ -155,30 +136,16 @@ impl Pool {
     }
 
     /// After the last byte of the response.
-    pub fn give_back(self: &Rc<Self>, connection: Return, max_idle: usize) {
-        let Return::Http1 { mut connection, uploads } = connection else { return };
-        if !uploads || connection.is_ready() {
-            self.keep(connection, max_idle);
-            return;
-        }
-        // The endpoint may have answered before it had all; the next request must not wait for that.
-        let pool = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            if connection.ready().await.is_ok() {
-                pool.keep(connection, max_idle);
-            }
-        });
-    }
-
-    fn keep(&self, connection: Http1, max_idle: usize) {
+    pub fn give_back(&self, mut connection: Http1, max_idle: usize) {
         let mut idle = self.idle.borrow_mut();
-        if !connection.is_closed() && idle.len() < max_idle {
+        if idle.len() < max_idle && connection.is_idle() {
+            connection.rest();
             idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
     pub(super) fn sweep(&self, keep_alive: Duration) {
-        self.idle.borrow_mut().retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < keep_alive);
+        self.idle.borrow_mut().retain_mut(|idle| idle.connection.is_idle() && idle.since.elapsed() < keep_alive);
         let in_use = |shared: &Shared| Rc::strong_count(&shared.in_flight) > 1 || shared.used.elapsed() < keep_alive;
         self.shared.borrow_mut().retain(|shared| !shared.connection.is_closed() && in_use(shared));
     }
@@ -191,33 +158,8 @@ impl Shared {
     }
 }
 
-async fn http1<T>(stream: T) -> io::Result<Lease>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let handshake = http1::Builder::new().handshake(TokioIo::new(stream));
-    let (connection, driver) = handshake.await.map_err(io::Error::other)?;
-    tokio::task::spawn_local(driver.with_upgrades());
-    Ok(Lease::Http1 { connection, reused: false })
-}
-
 impl Lease {
-    pub fn is_http2(&self) -> bool {
-        matches!(self, Self::Http2 { .. })
-    }
-
-    /// Sends, and waits for the head of the response.
-    pub async fn send(self, request: Request<RequestBody>) -> Result<(Response<Incoming>, Return), SendFailure> {
-        let uploads = !request.body().is_none();
-        match self {
-            Self::Http1 { mut connection, reused } => match connection.try_send_request(request).await {
-                Ok(response) => Ok((response, Return::Http1 { connection, uploads })),
-                Err(mut error) => Err(SendFailure { unsent: error.take_message(), error: error.into_error(), reused }),
-            },
-            Self::Http2 { mut connection, in_flight, reused } => match connection.try_send_request(request).await {
-                Ok(response) => Ok((response, Return::Http2(in_flight))),
-                Err(mut error) => Err(SendFailure { unsent: error.take_message(), error: error.into_error(), reused }),
-            },
-        }
+    fn http1(stream: Stream) -> Self {
+        Self::Http1 { connection: http1::Connection::new(stream), reused: false }
     }
 }

@@ -1,0 +1,101 @@
+//! A response's body as it comes. With its last byte the connection goes back to its pool.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::Error;
+use super::decode::{Decoded, Decoder};
+use super::head::Head;
+use super::transfer::Transfer;
+use crate::upstream::Pool;
+
+pub struct Download {
+    /// None once the connection was given back.
+    transfer: Option<Transfer>,
+    decoder: Decoder,
+    /// Told when what came before it has had a chance to go out.
+    failure: Option<Error>,
+    keep_alive: bool,
+    pool: Rc<Pool>,
+    max_idle: usize,
+}
+
+impl Download {
+    pub fn new(transfer: Transfer, head: &Head, pool: Rc<Pool>, max_idle: usize) -> Self {
+        let decoder = Decoder::new(head.framing);
+        let keep_alive = head.keep_alive;
+        let mut download = Self { transfer: Some(transfer), decoder, failure: None, keep_alive, pool, max_idle };
+        download.give_back_when_done();
+        download
+    }
+
+    /// A connection on which something is still on its way, or came too much, is closed instead.
+    fn give_back_when_done(&mut self) {
+        if !self.decoder.is_done() {
+            return;
+        }
+        if let Some(Transfer { connection, upload, .. }) = self.transfer.take()
+            && self.keep_alive
+            && upload.is_done()
+        {
+            self.pool.give_back(connection, self.max_idle);
+        }
+    }
+
+    /// None at the end.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
+        let Some(transfer) = &mut self.transfer else { return Poll::Ready(Ok(None)) };
+        // The request's body may still be on its way.
+        if let Poll::Ready(Err(error)) = transfer.upload.poll(context, &mut transfer.connection) {
+            tracing::debug!(%error, "the endpoint does not get all of the request");
+            transfer.upload.abandon();
+        }
+        loop {
+            match self.decoder.decode(&mut transfer.connection.input)? {
+                Decoded::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
+                Decoded::Trailers(trailers) => return Poll::Ready(Ok(Some(Frame::trailers(trailers)))),
+                Decoded::End => return Poll::Ready(Ok(None)),
+                Decoded::Hungry => {
+                    if ready!(transfer.connection.poll_fill(context))? == 0 {
+                        self.decoder.close()?;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(failure) = self.failure.take() {
+            self.transfer = None;
+            return Poll::Ready(Some(Err(failure)));
+        }
+        match ready!(self.poll_next(context)) {
+            Ok(frame) => {
+                self.give_back_when_done();
+                Poll::Ready(frame.map(Ok))
+            }
+            Err(failure) => {
+                self.failure = Some(failure);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.decoder.is_done()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.decoder.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
