@@ -20,6 +20,11 @@ pub fn millis32() -> u32 {
     millis32_of(elapsed())
 }
 
+/// The same at a moment.
+pub fn millis32_at(moment: Instant) -> u32 {
+    millis32_of(since_start(moment))
+}
+
 pub fn millis32_of(elapsed: Duration) -> u32 {
     (elapsed.as_millis() as u32).max(1)
 }

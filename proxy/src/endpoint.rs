@@ -148,8 +148,13 @@ impl Stats {
 
     /// The outcome of one try: time to the response head (L7) or to connect (L4).
     pub fn succeeded(&self, took: Duration) {
+        self.succeeded_at(took, clock::millis32());
+    }
+
+    /// The same with the clock read before.
+    pub fn succeeded_at(&self, took: Duration, now: u32) {
         self.requests.fetch_add(1, Relaxed);
-        self.latency.observe(took);
+        self.latency.observe(took, now);
         self.move_error_rate(0.0);
     }
 
@@ -214,14 +219,13 @@ impl PeakEwma {
         }
     }
 
-    fn observe(&self, took: Duration) {
+    fn observe(&self, took: Duration, now: u32) {
         let sample = (took.as_micros() as f32).max(1.0);
-        let last = self.read();
-        // Not before the reading: another worker may have written since.
-        let now = clock::millis32();
-        let value = match last {
+        let value = match self.read() {
             Some((old, then)) if sample < old => {
-                let weight = Self::weight(now.wrapping_sub(then));
+                // Another worker may have written since the clock was read.
+                let elapsed = now.wrapping_sub(then).cast_signed().max(0);
+                let weight = Self::weight(elapsed.cast_unsigned());
                 old * weight + sample * (1.0 - weight)
             }
             _ => sample,

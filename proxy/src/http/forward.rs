@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, Request, Uri, Version, response};
 use super::Connection;
 use super::headers::belongs_to_the_proxy;
 use crate::body::RequestBody;
+use crate::clock;
 use crate::error::Fault;
 use crate::plugin::{Choice, Exchange, Protocol};
 use crate::upstream::http1::{self, Outgoing, Transfer};
@@ -244,7 +245,8 @@ impl Forward<'_> {
         if head.status.is_server_error() {
             stats.failed();
         } else {
-            stats.succeeded(begin.elapsed());
+            let now = Instant::now();
+            stats.succeeded_at(now.duration_since(begin), clock::millis32_at(now));
         }
         if self.local.upstream.config.load.orca {
             for report in head.headers.get_all(&orca::HEADER) {

@@ -1,7 +1,7 @@
 //! From what the client sent to the form in which the rest sees it: origin-form target and one
 //! `Host`, whatever the HTTP version; nothing that was meant for this connection only.
 
-use http::header::{COOKIE, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Uri, Version};
@@ -18,15 +18,45 @@ pub fn receive(parts: &mut Parts, wire: &Wire) -> Result<Option<HeaderValue>, Fa
     if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > wire.max_target()) {
         return Err(Fault::TargetTooLong);
     }
-    check_coding(parts, wire)?;
+    let seen = Seen::of(&parts.headers);
+    if seen.coding {
+        check_coding(parts, wire)?;
+    }
     let upgrade = strip_hop_by_hop(&mut parts.headers);
-    name_host(parts)?;
+    name_host(parts, seen.hosts)?;
     to_origin_form(&mut parts.uri)?;
-    // hyper answers 100 itself, when the endpoint's side begins to read the body.
-    parts.headers.remove(EXPECT);
+    if seen.expect {
+        // hyper answers 100 itself, when the endpoint's side begins to read the body.
+        parts.headers.remove(EXPECT);
+    }
     parts.extensions.clear();
-    join_cookies(parts);
+    if seen.cookies > 1 && parts.version == Version::HTTP_2 {
+        join_cookies(parts);
+    }
     Ok(upgrade.filter(|to| parts.version == Version::HTTP_11 && !to.as_bytes().eq_ignore_ascii_case(b"h2c")))
+}
+
+/// Which headers there are: one look at each, where a question for each would search the map for
+/// what is mostly not there.
+#[derive(Default)]
+struct Seen {
+    hosts: usize,
+    cookies: usize,
+    coding: bool,
+    expect: bool,
+}
+
+impl Seen {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut seen = Self::default();
+        for (name, _) in headers {
+            seen.hosts += usize::from(name == HOST);
+            seen.cookies += usize::from(name == COOKIE);
+            seen.coding |= name == TRANSFER_ENCODING;
+            seen.expect |= name == EXPECT;
+        }
+        seen
+    }
 }
 
 /// Of transfer codings only `chunked` is understood (RFC 9112, section 6.1). With a length beside
@@ -45,9 +75,6 @@ fn check_coding(parts: &Parts, wire: &Wire) -> Result<(), Fault> {
 
 /// RFC 9113, section 8.2.3: HTTP/2 may split cookies, and nobody behind expects that.
 fn join_cookies(parts: &mut Parts) {
-    if parts.version != Version::HTTP_2 || parts.headers.get_all(COOKIE).iter().nth(1).is_none() {
-        return;
-    }
     let lines: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
         parts.headers.insert(COOKIE, joined);
@@ -56,20 +83,19 @@ fn join_cookies(parts: &mut Parts) {
 
 /// RFC 9112, section 3.2: exactly one Host in HTTP/1.1; the target's authority wins over it, and
 /// in HTTP/2 stands for it (RFC 9113, section 8.3.1).
-fn name_host(parts: &mut Parts) -> Result<(), Fault> {
+fn name_host(parts: &mut Parts, hosts: usize) -> Result<(), Fault> {
     if let Some(authority) = parts.uri.authority() {
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         let host = HeaderValue::from_str(host).map_err(|_| Fault::BadRequest("malformed authority"))?;
         parts.headers.insert(HOST, host);
         return Ok(());
     }
-    let mut hosts = parts.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
-        (Some(_), None) => Err(Fault::BadRequest("malformed Host header")),
-        (Some(_), Some(_)) => Err(Fault::BadRequest("more than one Host header")),
-        (None, _) if parts.version < Version::HTTP_11 => Ok(()),
-        (None, _) => Err(Fault::BadRequest("no Host header")),
+    match hosts {
+        0 if parts.version < Version::HTTP_11 => Ok(()),
+        0 => Err(Fault::BadRequest("no Host header")),
+        1 if parts.headers.get(HOST).is_some_and(|host| is_host(host.as_bytes())) => Ok(()),
+        1 => Err(Fault::BadRequest("malformed Host header")),
+        _ => Err(Fault::BadRequest("more than one Host header")),
     }
 }
 

@@ -118,7 +118,8 @@ impl Ending for Box<Record> {
 /// Also when the client went away at any moment before.
 impl Drop for Record {
     fn drop(&mut self) {
-        self.connection.wire.end_request();
-        self.tell(self.begin.elapsed());
+        let now = Instant::now();
+        self.connection.wire.end_request(now);
+        self.tell(now.duration_since(self.begin));
     }
 }

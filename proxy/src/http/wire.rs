@@ -18,7 +18,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -78,8 +78,10 @@ impl Wire {
 
     /// The head of a request is complete.
     pub fn begin_request(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
-        if self.phase.swap(ACTIVE, Relaxed) == IDLE {
+        self.count(1);
+        let before = self.phase.load(Relaxed);
+        self.phase.store(ACTIVE, Relaxed);
+        if before == IDLE {
             // It came together with the one before; what is kept is that one's head.
             self.lock_head().clear();
         }
@@ -87,7 +89,7 @@ impl Wire {
 
     /// A tunnel begins: the idle limit holds, counted from the last byte either way.
     pub fn begin_tunnel(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
+        self.count(1);
         self.enter(TUNNEL, self.idle_timeout);
     }
 
@@ -128,10 +130,17 @@ impl Wire {
     }
 
     /// The last byte of its response is written, or it was given up.
-    pub fn end_request(&self) {
-        if self.in_flight.fetch_sub(1, Relaxed) == 1 {
-            self.enter(IDLE, self.idle_timeout);
+    pub fn end_request(&self, now: Instant) {
+        if self.count(-1) == 0 {
+            self.enter_at(clock::millis32_at(now), IDLE, self.idle_timeout);
         }
+    }
+
+    /// Nobody else counts at the same time, so it needs no locked instruction.
+    fn count(&self, by: i32) -> u32 {
+        let count = self.in_flight.load(Relaxed).wrapping_add_signed(by);
+        self.in_flight.store(count, Relaxed);
+        count
     }
 
     /// A request is under way.
@@ -150,18 +159,18 @@ impl Wire {
     }
 
     pub(super) fn enter(&self, phase: u8, limit: Duration) {
+        self.enter_at(clock::millis32(), phase, limit);
+    }
+
+    fn enter_at(&self, now: u32, phase: u8, limit: Duration) {
         let limit = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX / 4).min(u32::MAX / 4);
-        self.deadline.store(clock::millis32().wrapping_add(limit), Relaxed);
+        self.deadline.store(now.wrapping_add(limit), Relaxed);
         self.phase.store(phase, Relaxed);
     }
 
-    /// Time left, when the phase has a limit.
-    pub(super) fn left(&self) -> Option<Duration> {
-        if self.phase.load(Relaxed) == ACTIVE {
-            return None;
-        }
-        let left = self.deadline.load(Relaxed).wrapping_sub(clock::millis32());
-        Some(if left > u32::MAX / 2 { Duration::ZERO } else { Duration::from_millis(u64::from(left)) })
+    /// When the phase's time is up, on the clock's milliseconds; none without a limit.
+    pub(super) fn due(&self) -> Option<u32> {
+        (self.phase.load(Relaxed) != ACTIVE).then(|| self.deadline.load(Relaxed))
     }
 
     /// An interim response (RFC 9110, section 15.2) for an HTTP/1.1 client. Passed on before

@@ -145,7 +145,7 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Error> {
     let mut lines = [httparse::EMPTY_HEADER; 64];
     match httparse::parse_headers(&bytes, &mut lines) {
         Ok(httparse::Status::Complete((length, lines))) if length == bytes.len() => {
-            let mut map = header_map(&bytes, lines)?;
+            let mut map = header_map(&bytes, lines.iter())?;
             let framing: Vec<_> = map.keys().filter(|name| belongs_to_framing(name)).cloned().collect();
             framing.iter().for_each(|name| drop(map.remove(name)));
             Ok(Some(map))

@@ -133,9 +133,11 @@ impl Head {
         let code = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
         parts.status = code.ok_or(Error::Malformed("no status"))?;
         let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-        parts.headers = header_map(bytes, parsed.headers)?;
+        let lasting = Lasting::of(parsed.headers, version);
+        let lines = parsed.headers.iter().filter(|line| !Lasting::is_all_of(line));
+        parts.headers = header_map(bytes, lines)?;
         let framing = framing_of(&parts, version, for_head)?;
-        let keep_alive = framing != Framing::UntilClose && is_kept_alive(&parts.headers, version);
+        let keep_alive = framing != Framing::UntilClose && lasting == Lasting::KeepAlive;
         Ok(Self { parts, framing, keep_alive })
     }
 
@@ -145,8 +147,11 @@ impl Head {
 }
 
 /// Values share the memory of the head that was read.
-pub fn header_map(bytes: &Bytes, lines: &[httparse::Header]) -> Result<HeaderMap, Error> {
-    let mut map = HeaderMap::with_capacity(lines.len() + 2);
+pub fn header_map<'a>(
+    bytes: &Bytes,
+    lines: impl Iterator<Item = &'a httparse::Header<'a>>,
+) -> Result<HeaderMap, Error> {
+    let mut map = HeaderMap::with_capacity(lines.size_hint().1.unwrap_or_default());
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Error::Malformed("header name"))?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
@@ -193,15 +198,34 @@ fn framing_of(parts: &response::Parts, version: Version, for_head: bool) -> Resu
     length.map(Framing::Length).ok_or(Error::Malformed("Content-Length"))
 }
 
-fn is_kept_alive(headers: &HeaderMap, version: Version) -> bool {
-    let says = |option: &str| {
-        headers
-            .get_all(CONNECTION)
-            .iter()
-            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-            .any(|word| word.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
-    };
-    if version == Version::HTTP_10 { says("keep-alive") } else { !says("close") }
+/// What becomes of the connection after the response (RFC 9112, section 9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    KeepAlive,
+    Close,
+}
+
+impl Lasting {
+    fn of(lines: &[httparse::Header], version: Version) -> Self {
+        let mut lasting = if version == Version::HTTP_10 { Self::Close } else { Self::KeepAlive };
+        for line in lines.iter().filter(|line| line.name.eq_ignore_ascii_case(CONNECTION.as_str())) {
+            for word in line.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                if word.eq_ignore_ascii_case(b"close") {
+                    return Self::Close;
+                }
+                if word.eq_ignore_ascii_case(b"keep-alive") {
+                    lasting = Self::KeepAlive;
+                }
+            }
+        }
+        lasting
+    }
+
+    /// A line that says no more than this: nobody need see it any more, and most responses have one.
+    fn is_all_of(line: &httparse::Header) -> bool {
+        line.name.eq_ignore_ascii_case(CONNECTION.as_str())
+            && [&b"keep-alive"[..], b"close"].iter().any(|word| line.value.eq_ignore_ascii_case(word))
+    }
 }
 
 /// The head of a response out of `input`, once all of it is there.
