@@ -69,6 +69,8 @@ fn open(address: SocketAddr, udp: bool, shared: bool) -> io::Result<SocketKind> 
     if udp {
         return Ok(SocketKind::Udp(socket.into()));
     }
+    // Connections inherit it: one call here instead of one for each of them.
+    socket.set_tcp_nodelay(true)?;
     if shared {
         socket.listen(BACKLOG)?;
     }
@@ -104,7 +106,7 @@ async fn accept_until(
     while let Poll::Ready(Ok((stream, peer))) = queued().await {
         let Some((view, listener)) = current(worker, slot) else { break };
         let Ok(permit) = Arc::clone(&listener.shared.permits).try_acquire_owned() else { break };
-        tokio::task::spawn_local(connection(Rc::clone(worker), view, listener, stream, peer, permit));
+        start(worker, view, listener, stream, peer, permit);
     }
     Ok(())
 }
@@ -134,47 +136,87 @@ async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: &TcpListener) -> 
         let Ok(permit) = Arc::clone(&listener.shared.permits).acquire_owned().await else { return Ok(()) };
         // Once more: another state may have been installed while there was no permit.
         let Some((view, listener)) = current(worker, slot) else { return Ok(()) };
-        tokio::task::spawn_local(connection(Rc::clone(worker), view, listener, stream, peer, permit));
+        start(worker, view, listener, stream, peer, permit);
     }
 }
 
-/// The life of a connection. TLS is done here, in the connection's own task.
-async fn connection(
-    worker: Rc<Worker>,
+/// The life of a connection is a task. One for each protocol: a task takes the room of the largest
+/// thing that it may become, and what HTTP needs is four times as much as bytes that pass through.
+fn start(
+    worker: &Rc<Worker>,
     view: Rc<View>,
     listener: Arc<Listener>,
     stream: TcpStream,
     peer: SocketAddr,
     permit: OwnedSemaphorePermit,
 ) {
+    let worker = Rc::clone(worker);
+    match &listener.service {
+        // Each request takes the view of its own moment.
+        Running::Http(_) => drop(tokio::task::spawn_local(http_connection(worker, listener, stream, peer, permit))),
+        Running::Tcp(_) => {
+            drop(tokio::task::spawn_local(tcp_connection(worker, view, listener, stream, peer, permit)));
+        }
+        Running::Udp(_) => {}
+    }
+}
+
+/// TLS is done here, in the connection's own task.
+async fn http_connection(
+    worker: Rc<Worker>,
+    listener: Arc<Listener>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) {
+    let Running::Http(running) = &listener.service else { return };
     let registration = Connections::register(&worker, listener.slot);
     let open = listener.shared.metrics.open();
-    let _ = stream.set_nodelay(true);
-    if let Running::Tcp(config) = &listener.service {
-        tcp::serve(&worker, view, &listener, config, stream, peer).await;
-        return;
-    }
-    // Each request takes the view of its own moment.
-    drop(view);
-    match &listener.service {
-        Running::Http(running) => match &running.tls {
-            None => {
-                let client = Client::new(peer, Protocol::Http1, false, None);
-                let accepted = Accepted { stream, client, http2: None, permit };
-                http::serve(&worker, &listener, accepted, &registration).await;
+    match &running.tls {
+        None => {
+            let client = Client::new(peer, Protocol::Http1, false, None);
+            let accepted = Accepted { stream, client, http2: None, permit };
+            http::serve(&worker, &listener, accepted, &registration).await;
+        }
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => {
+                let client = Client::new(peer, Protocol::Http1, true, tls::server_name(&stream));
+                let http2 = Some(tls::speaks_http2(&stream));
+                http::serve(&worker, &listener, Accepted { stream, client, http2, permit }, &registration).await;
             }
-            Some(acceptor) => match acceptor.accept(stream).await {
-                Ok(stream) => {
-                    let client = Client::new(peer, Protocol::Http1, true, tls::server_name(&stream));
-                    let http2 = Some(tls::speaks_http2(&stream));
-                    http::serve(&worker, &listener, Accepted { stream, client, http2, permit }, &registration).await;
-                }
-                Err(error) => {
-                    open.metrics().tls_failures.fetch_add(1, Relaxed);
-                    tracing::debug!(%peer, %error, "TLS handshake failed");
-                }
-            },
+            Err(error) => {
+                open.metrics().tls_failures.fetch_add(1, Relaxed);
+                tracing::debug!(%peer, %error, "TLS handshake failed");
+            }
         },
-        Running::Tcp(_) | Running::Udp(_) => {}
+    }
+}
+
+async fn tcp_connection(
+    worker: Rc<Worker>,
+    view: Rc<View>,
+    listener: Arc<Listener>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    _permit: OwnedSemaphorePermit,
+) {
+    let Running::Tcp(config) = &listener.service else { return };
+    let _registration = Connections::register(&worker, listener.slot);
+    let _open = listener.shared.metrics.open();
+    tcp::serve(&worker, view, &listener, config, stream, peer).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_connections_do_not_wait_to_fill_a_segment() {
+        let sockets = bind("127.0.0.1:0".parse().unwrap(), false, 1, true).unwrap();
+        let [SocketKind::Tcp(socket)] = <[_; 1]>::try_from(sockets).ok().unwrap() else { panic!("no TCP socket") };
+        let socket = TcpListener::from_std(socket).unwrap();
+        let client = TcpStream::connect(socket.local_addr().unwrap());
+        let (_client, accepted) = tokio::join!(client, socket.accept());
+        assert!(accepted.unwrap().0.nodelay().unwrap());
     }
 }

@@ -9,6 +9,7 @@ mod pipe;
 mod pump;
 mod record;
 mod sni;
+mod socket;
 #[cfg(test)]
 pub mod testing;
 
@@ -36,7 +37,7 @@ pub async fn serve(
     view: Rc<View>,
     listener: &Arc<Listener>,
     config: &config::TcpListener,
-    mut client: TcpStream,
+    client: TcpStream,
     peer: SocketAddr,
 ) {
     let mut record = Record::begin(worker, listener, peer);
@@ -47,7 +48,7 @@ pub async fn serve(
     let Some(local) = view.upstreams.get(index) else { return };
     record.upstream = Some(Arc::clone(&local.upstream.config.name));
 
-    let Connected { mut stream, active } = match connect_to(local, &mut record, peer).await {
+    let Connected { stream, active } = match connect_to(local, &mut record, peer).await {
         Ok(connected) => connected,
         Err(reason) => return record.refuse(&client, &reason),
     };
@@ -55,7 +56,7 @@ pub async fn serve(
 
     // A connection may last for days: it must not keep a state alive that was replaced long ago.
     drop(view);
-    let outcome = pump(&mut client, &mut stream, config.idle_timeout).await;
+    let outcome = pump(&client, &stream, config.idle_timeout).await;
     drop(active);
     record.end(&outcome);
 }

@@ -3,20 +3,16 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use rustix::net::{Shutdown, shutdown};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::task::coop::consume_budget;
-use tokio::time::Instant;
 
 use super::buffer::Buffer;
 use super::pipe::Pipe;
+use super::socket;
 
 /// What passed in one direction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Flow {
     /// Bytes taken from the sender.
     pub received: Cell<u64>,
@@ -24,13 +20,9 @@ pub struct Flow {
     pub delivered: Cell<u64>,
     /// The receiver takes no more: its connection is broken.
     pub refused: Cell<bool>,
-    /// When the last byte moved.
-    pub moved: Cell<Instant>,
+    /// Nothing more comes.
+    ended: Cell<bool>,
 }
-
-/// The sender's connection broke: reset, timed out.
-#[derive(Debug)]
-pub struct SenderBroke(pub io::Error);
 
 /// How bytes are best carried on, by CPU time of the proxy (6.18 kernel, loopback, medians):
 ///
@@ -58,72 +50,75 @@ const SMALL_MOVES: u32 = 4;
 const SMALL: usize = 32 << 10;
 
 impl Flow {
-    pub fn new() -> Self {
-        Self {
-            received: Cell::new(0),
-            delivered: Cell::new(0),
-            refused: Cell::new(false),
-            moved: Cell::new(Instant::now()),
-        }
-    }
-
-    /// Until the sender's end, which is passed on as an end of this direction only.
-    pub async fn run(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, back: &Flow) -> Result<(), SenderBroke> {
+    /// Until the sender's end, which is passed on as an end of this direction only. An error is
+    /// the sender's: its connection broke.
+    pub async fn run(&self, from: &TcpStream, to: &TcpStream, back: &Flow) -> io::Result<()> {
         let mut next = Next::Copy;
         loop {
             next = match next {
-                Next::Copy => self.copy(&mut from, &mut to, FULL_READS).await?,
-                Next::Splice => self.splice(from.as_ref(), to.as_ref()).await?,
-                Next::CopyForever => self.copy(&mut from, &mut to, u32::MAX).await?,
+                Next::Copy => self.copy(from, to, FULL_READS).await?,
+                Next::Splice => self.splice(from, to).await?,
+                Next::CopyForever => self.copy(from, to, u32::MAX).await?,
                 Next::End => break,
             }
         }
+        self.ended.set(true);
         // A sender that was reset while we wrote to it looks like one that ended. Its end must not
-        // be passed on as if all had been said.
-        if !back.refused.get() && !self.refused.get() {
-            let _ = to.shutdown().await;
+        // be passed on as if all had been said. And where the other direction has ended before,
+        // both sockets are about to be closed, which says the same.
+        if !back.refused.get() && !self.refused.get() && !back.ended.get() {
+            let _ = shutdown(to, Shutdown::Write);
         }
         Ok(())
     }
 
-    async fn copy(
-        &self,
-        from: &mut ReadHalf<'_>,
-        to: &mut WriteHalf<'_>,
-        full_reads: u32,
-    ) -> Result<Next, SenderBroke> {
+    async fn copy(&self, from: &TcpStream, to: &TcpStream, full_reads: u32) -> io::Result<Next> {
         let mut full = 0;
         while full < full_reads {
-            let (buffer, length) = read(from).await.map_err(SenderBroke)?;
-            if length == 0 {
-                return Ok(Next::End);
-            }
+            poll_fn(|context| from.poll_read_ready(context)).await?;
+            // Taken only now: a connection that waits holds no buffer.
+            let mut buffer = Buffer::take();
+            let length = match socket::receive(from, &mut buffer) {
+                Ok(0) => return Ok(Next::End),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            };
             self.took(length);
-            let mut rest = &buffer[..length];
-            while !rest.is_empty() {
-                let Ok(written) = to.write(rest).await else { return Ok(self.refuse()) };
-                self.gave(written);
-                rest = &rest[written..];
+            if self.give(to, &buffer[..length]).await.is_err() {
+                return Ok(self.refuse());
             }
             full = if length == buffer.len() { full.saturating_add(1) } else { 0 };
         }
         Ok(Next::Splice)
     }
 
-    async fn splice(&self, from: &TcpStream, to: &TcpStream) -> Result<Next, SenderBroke> {
+    async fn give(&self, to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            poll_fn(|context| to.poll_write_ready(context)).await?;
+            match socket::give(to, bytes) {
+                Ok(length) => {
+                    self.gave(length);
+                    bytes = &bytes[length..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn splice(&self, from: &TcpStream, to: &TcpStream) -> io::Result<Next> {
         let mut small = 0;
         while small < SMALL_MOVES {
-            poll_fn(|context| from.poll_read_ready(context)).await.map_err(SenderBroke)?;
-            // The runtime counts only its own reads and writes as work after which others get
-            // their turn.
-            consume_budget().await;
+            poll_fn(|context| from.poll_read_ready(context)).await?;
             let Some(mut pipe) = Pipe::take() else { return Ok(Next::Copy) };
             match pipe.fill(from) {
                 Ok(0) => return Ok(Next::End),
                 Ok(length) => self.took(length),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) if cannot_splice(&error) => return Ok(Next::CopyForever),
-                Err(error) => return Err(SenderBroke(error)),
+                Err(error) => return Err(error),
             }
             small = if pipe.held() < SMALL { small + 1 } else { 0 };
             if self.drain(pipe, to).await.is_err() {
@@ -147,12 +142,10 @@ impl Flow {
 
     fn took(&self, bytes: usize) {
         self.received.set(self.received.get() + bytes as u64);
-        self.moved.set(Instant::now());
     }
 
     fn gave(&self, bytes: usize) {
         self.delivered.set(self.delivered.get() + bytes as u64);
-        self.moved.set(Instant::now());
     }
 
     /// The other direction goes on: the receiver may have answered before it closed, and when it
@@ -167,17 +160,4 @@ impl Flow {
 fn cannot_splice(error: &io::Error) -> bool {
     let errno = rustix::io::Errno::from_io_error(error);
     matches!(errno, Some(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::PERM))
-}
-
-/// Holds no buffer while it waits. `poll_read` rather than `try_read`: it knows that a read which
-/// did not fill the buffer has emptied the socket, and saves the call that would find that out.
-async fn read(from: &mut ReadHalf<'_>) -> io::Result<(Buffer, usize)> {
-    poll_fn(|context| {
-        let mut buffer = Buffer::take();
-        let mut target = ReadBuf::new(&mut buffer);
-        ready!(Pin::new(&mut *from).poll_read(context, &mut target))?;
-        let length = target.filled().len();
-        Poll::Ready(Ok((buffer, length)))
-    })
-    .await
 }

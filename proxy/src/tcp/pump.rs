@@ -5,9 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
-use super::flow::{Flow, SenderBroke};
+use super::flow::Flow;
 
 /// What came of a connection.
 #[derive(Debug)]
@@ -35,13 +35,11 @@ pub enum End {
 
 /// Leaves both sockets for the caller to drop. Where bytes were lost they are set to be reset,
 /// so that nobody takes a part for the whole.
-pub async fn pump(client: &mut TcpStream, endpoint: &mut TcpStream, idle_timeout: Duration) -> Outcome {
-    let (up, down) = (Flow::new(), Flow::new());
+pub async fn pump(client: &TcpStream, endpoint: &TcpStream, idle_timeout: Duration) -> Outcome {
+    let (up, down) = (Flow::default(), Flow::default());
     let end = {
-        let (client_reads, client_writes) = client.split();
-        let (endpoint_reads, endpoint_writes) = endpoint.split();
-        let up_runs = async { up.run(client_reads, endpoint_writes, &down).await.map_err(client_broke) };
-        let down_runs = async { down.run(endpoint_reads, client_writes, &up).await.map_err(endpoint_broke) };
+        let up_runs = async { up.run(client, endpoint, &down).await.map_err(End::ClientBroke) };
+        let down_runs = async { down.run(endpoint, client, &up).await.map_err(End::EndpointBroke) };
         tokio::select! {
             biased;
             both = async { tokio::try_join!(up_runs, down_runs) } => both.map_or_else(|end| end, |_| End::Complete),
@@ -57,27 +55,20 @@ pub async fn pump(client: &mut TcpStream, endpoint: &mut TcpStream, idle_timeout
     Outcome { sent: up.delivered.get(), received: down.delivered.get(), end }
 }
 
-fn client_broke(SenderBroke(error): SenderBroke) -> End {
-    End::ClientBroke(error)
-}
-
-fn endpoint_broke(SenderBroke(error): SenderBroke) -> End {
-    End::EndpointBroke(error)
-}
-
 fn refused(end: End) -> End {
     if matches!(end, End::Complete) { End::Refused } else { end }
 }
 
-/// One sleep for the whole connection: bytes only leave the time at which they moved, and the
-/// sleep finds out when it is over how much of it is left.
+/// Looks now and then whether anything has moved, so that bytes which move need not look at the
+/// clock. Silence is noticed an eighth of the timeout late at most.
 async fn quiet(up: &Flow, down: &Flow, idle_timeout: Duration) {
-    loop {
-        let deadline = up.moved.get().max(down.moved.get()) + idle_timeout;
-        if deadline <= Instant::now() {
-            return;
-        }
-        sleep_until(deadline).await;
+    const LOOKS: u32 = 8;
+    let (mut before, mut same) = (0, 0);
+    while same < LOOKS {
+        sleep(idle_timeout / LOOKS).await;
+        let now = [up, down].map(|flow| flow.received.get() + flow.delivered.get()).iter().sum();
+        same = if now == before { same + 1 } else { 0 };
+        before = now;
     }
 }
 

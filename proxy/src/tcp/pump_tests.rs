@@ -3,6 +3,7 @@ use std::io::ErrorKind;
 use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::super::testing::pair;
 use super::*;
@@ -21,8 +22,8 @@ impl Line {
 
     /// The second one of each pair is the pump's.
     fn between(client: (TcpStream, TcpStream), endpoint: (TcpStream, TcpStream), idle_timeout: Duration) -> Self {
-        let ((client, mut near), (endpoint, mut far)) = (client, endpoint);
-        let pump = tokio::task::spawn_local(async move { pump(&mut near, &mut far, idle_timeout).await });
+        let ((client, near), (endpoint, far)) = (client, endpoint);
+        let pump = tokio::task::spawn_local(async move { pump(&near, &far, idle_timeout).await });
         Self { client, endpoint, pump }
     }
 }
