@@ -6,11 +6,27 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 
-/// What goes to an endpoint: what comes from the client, or nothing.
+use crate::message;
+
 #[derive(Default)]
-pub struct RequestBody(Option<(Incoming, Rc<Received>)>);
+pub struct RequestBody(Option<(Client, Rc<Received>)>);
+
+/// By the client's protocol.
+pub enum Client {
+    Http1(message::Incoming),
+    Http2(hyper::body::Incoming),
+}
+
+/// Why the rest of a body does not come.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    #[error(transparent)]
+    Http1(message::Error),
+    #[error(transparent)]
+    Http2(hyper::Error),
+}
 
 /// What came of a request's body so far.
 #[derive(Debug, Default)]
@@ -31,8 +47,9 @@ impl Received {
 }
 
 impl RequestBody {
-    pub fn stream(incoming: Incoming, received: Rc<Received>) -> Self {
-        Self(Some((incoming, received)))
+    /// What passes is counted in `received`.
+    pub fn stream(client: Client, received: Rc<Received>) -> Self {
+        Self(Some((client, received)))
     }
 
     /// The client still owes something of it.
@@ -46,28 +63,48 @@ impl RequestBody {
     }
 }
 
+impl Client {
+    pub fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Http1(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http1),
+            Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http2),
+        }
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some((incoming, received)) = &mut self.0 else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(&mut *incoming).poll_frame(context));
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some((client, received)) = &mut self.0 else { return Poll::Ready(None) };
+        let frame = ready!(client.poll_frame(context));
         if let Some(Ok(frame)) = &frame {
             received.bytes.update(|bytes| bytes + frame.data_ref().map_or(0, |data| data.len() as u64));
         }
-        received.ended.set(frame.is_none() || incoming.is_end_stream());
+        received.ended.set(frame.is_none() || client.is_end_stream());
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(incoming, _)| incoming.is_end_stream())
+        self.0.as_ref().is_none_or(|(client, _)| client.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
+        match &self.0 {
+            None => SizeHint::with_exact(0),
+            Some((Client::Http1(body), _)) => body.size_hint(),
+            Some((Client::Http2(body), _)) => body.size_hint(),
+        }
     }
 }

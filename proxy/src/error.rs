@@ -21,6 +21,10 @@ pub enum Fault {
     Coding,
     #[error("the target is too long")]
     TargetTooLong,
+    #[error("the head is too large, or has too many lines")]
+    HeadTooLarge,
+    #[error("the head did not come in time")]
+    SlowHead,
     // The upstream's.
     #[error("no endpoint could be connected: {0}")]
     Connect(std::io::Error),
@@ -45,10 +49,11 @@ impl Fault {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
-            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::SlowBody | Self::SlowHead => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method | Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Connect(_) | Self::BrokenOff(_) | Self::SwitchedUnasked => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::NoEndpoint(_) | Self::Plugin(_) | Self::NotServing => StatusCode::SERVICE_UNAVAILABLE,
@@ -65,7 +70,14 @@ impl Fault {
     pub fn ends_connection(&self) -> bool {
         matches!(
             self,
-            Self::BadRequest(_) | Self::BrokenBody | Self::SlowBody | Self::Method | Self::Coding | Self::TargetTooLong
+            Self::BadRequest(_)
+                | Self::BrokenBody
+                | Self::SlowBody
+                | Self::SlowHead
+                | Self::Method
+                | Self::Coding
+                | Self::TargetTooLong
+                | Self::HeadTooLarge
         )
     }
 

@@ -6,213 +6,198 @@ mod content;
 mod deadline;
 mod filters;
 mod forward;
-mod head;
 pub mod headers;
+mod http1;
+mod http2;
 mod receive;
 mod record;
 mod transport;
 mod upgrade;
-mod wire;
 
-use std::convert::Infallible;
-use std::pin::pin;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::Instant;
 
+use bytes::BytesMut;
+use http::Method;
 use http::header::{HOST, HeaderValue};
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::body::Client as RequestSource;
 use crate::config::{Route, RouteAction, UpstreamIndex, UseIndex};
 use crate::error::Fault;
+use crate::message::{Link, Stream};
 use crate::plugin::{Client, Exchange, Protocol};
 use crate::route::Found;
 use crate::state::{Http, Listener, Running};
 use crate::upstream::orca;
-use crate::worker::{Handle, LocalExecutor, Registration, View, Worker};
+use crate::worker::{Handle, Registration, View, Worker};
 use body::ResponseBody;
 use content::{Content, give_answer, redirect, refuse, respond};
 use deadline::Timers;
 use forward::{Forward, Response as EndpointResponse, Rest, Sent};
 use record::Record;
-pub use transport::{Stream, Transport};
 use upgrade::Tunnel;
-pub use wire::Wire;
 
 type Body = ResponseBody<Box<Record>>;
 
-/// A client's connection.
+/// A client's connection, as its requests see it.
 pub struct Connection {
     worker: Rc<Worker>,
     /// The listener when the connection began: kept when a reload takes the listener away.
     listener: Arc<Listener>,
     client: Arc<Client>,
-    wire: Arc<Wire>,
     timers: Timers,
+    requests: Cell<u32>,
+    idle_since: Cell<Instant>,
+    /// Interim responses (RFC 9110, section 15.2) on their way to an HTTP/1.1 client.
+    interim: RefCell<BytesMut>,
     handle: Rc<Handle>,
     _permit: OwnedSemaphorePermit,
 }
 
 /// What is known of a client's connection when HTTP begins on it.
-pub struct Accepted<T> {
-    pub stream: T,
+pub struct Accepted {
+    pub stream: Stream,
     pub client: Client,
     /// What ALPN chose; none when the first bytes must tell.
     pub http2: Option<bool>,
     pub permit: OwnedSemaphorePermit,
 }
 
+/// What a request came to.
+struct Answer {
+    head: http::response::Parts,
+    content: Content,
+    record: Box<Record>,
+}
+
+/// RFC 9113, section 3.4.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Serves a client's connection until it ends.
-pub async fn serve<T: Stream>(
-    worker: &Rc<Worker>,
-    listener: &Arc<Listener>,
-    accepted: Accepted<T>,
-    registration: &Registration,
-) {
+pub async fn serve(worker: &Rc<Worker>, listener: &Arc<Listener>, accepted: Accepted, registration: &Registration) {
     let Running::Http(running) = &listener.service else { return };
-    let wire = Wire::new(&running.config);
-    let mut transport = Transport::new(accepted.stream, Arc::clone(&wire));
-    let http2 = if let Some(chosen) = accepted.http2 {
-        chosen
-    } else {
-        let detected = tokio::select! {
-            // What is in the socket already is read before anything is closed.
-            biased;
-            detected = transport.detect_http2() => detected,
-            () = registration.draining() => return,
-        };
-        let Ok(detected) = detected else {
-            std::future::poll_fn(|context| {
-                transport.refuse_slow(context);
-                Poll::Ready(())
-            })
-            .await;
-            return;
-        };
-        detected
+    let Accepted { stream, mut client, http2, permit } = accepted;
+    let mut link = Link::new(stream);
+    let begin = Instant::now();
+    let timers = Timers::default();
+    let http2 = match http2 {
+        Some(chosen) => chosen,
+        None => {
+            match timers.until(begin + running.config.header_timeout, detect_http2(&mut link, registration)).await {
+                Some(Ok(detected)) => detected,
+                Some(Err(_)) => return,
+                // HTTP/1.1 knows what to say to one who says nothing.
+                None => false,
+            }
+        }
     };
-    let mut client = accepted.client;
     client.protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
     let connection = Rc::new(Connection {
         worker: Rc::clone(worker),
         listener: Arc::clone(listener),
         client: Arc::new(client),
-        wire,
-        timers: Timers::default(),
+        timers,
+        requests: Cell::new(0),
+        idle_since: Cell::new(begin),
+        interim: RefCell::default(),
         handle: Rc::clone(registration.handle()),
-        _permit: accepted.permit,
+        _permit: permit,
     });
-    let result = if http2 {
-        serve_http2(&connection, running, transport, registration).await
-    } else {
-        serve_http1(&connection, running, transport, registration).await
-    };
-    if let Err(error) = result {
+    if http2 {
+        // Large, and most connections are none: not in every connection's task.
+        let served = Box::pin(http2::serve(&connection, &running.config, link, registration));
+        if let Err(error) = served.await {
+            tracing::debug!(client = %connection.client.address, %error, "connection ended");
+        }
+    } else if let Err(error) = http1::serve(&connection, &running.config, link, registration).await {
         tracing::debug!(client = %connection.client.address, %error, "connection ended");
     }
 }
 
-async fn serve_http1<T: Stream>(
-    connection: &Rc<Connection>,
-    running: &Http,
-    transport: Transport<T>,
-    registration: &Registration,
-) -> hyper::Result<()> {
-    let service = service_fn(|request| handle(Rc::clone(connection), request));
-    let mut builder = http1::Builder::new();
-    builder
-        .max_header_size(running.config.max_header_bytes)
-        .max_buf_size(running.config.max_header_bytes.max(64 << 10));
-    let mut driver = pin!(builder.serve_connection(transport, service).with_upgrades());
-    let mut asked = false;
-    std::future::poll_fn(|context| {
-        let result = driver.as_mut().poll(context);
-        // A request that has begun to come is served before the connection closes.
-        if result.is_ready() || asked || !registration.poll_draining(context) || connection.wire.has_begun() {
-            return result;
-        }
-        asked = true;
-        driver.as_mut().graceful_shutdown();
-        driver.as_mut().poll(context)
-    })
-    .await
-}
-
-async fn serve_http2<T: Stream>(
-    connection: &Rc<Connection>,
-    running: &Http,
-    transport: Transport<T>,
-    registration: &Registration,
-) -> hyper::Result<()> {
-    transport.mark_http2();
-    let service = service_fn(|request| handle(Rc::clone(connection), request));
-    let mut builder = http2::Builder::new(LocalExecutor);
-    builder
-        .max_header_list_size(u32::try_from(running.config.max_header_bytes).unwrap_or(u32::MAX))
-        .max_concurrent_streams(256)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20);
-    let mut driver = pin!(builder.serve_connection(transport, service));
-    let mut farewell = None;
-    std::future::poll_fn(|context| {
-        let result = driver.as_mut().poll(context);
-        if result.is_ready() || !(registration.poll_draining(context) || connection.wire.is_expired()) {
-            return result;
-        }
-        let wait = farewell.get_or_insert_with(|| {
-            driver.as_mut().graceful_shutdown();
-            Box::pin(tokio::time::sleep(FAREWELL))
-        });
-        if let Poll::Ready(done) = driver.as_mut().poll(context) {
-            return Poll::Ready(done);
-        }
-        // The goodbye waits for the client's word; one that says nothing is left after a while.
-        while wait.as_mut().poll(context).is_ready() {
-            if !connection.wire.is_busy() {
-                return Poll::Ready(Ok(()));
+/// Reads until the first bytes tell HTTP/2 with prior knowledge (RFC 9113, section 3.3) from
+/// HTTP/1.1.
+async fn detect_http2(link: &mut Link, registration: &Registration) -> io::Result<bool> {
+    while link.input.len() < HTTP2_PREFACE.len() && HTTP2_PREFACE.starts_with(&link.input) {
+        let is_empty = link.input.is_empty();
+        let fill = poll_fn(|context| match link.poll_fill_small(context) {
+            // What is in the socket already is read before anything is closed.
+            Poll::Pending if is_empty && registration.poll_draining(context) => {
+                Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
             }
-            wait.as_mut().reset(tokio::time::Instant::now() + FAREWELL);
+            polled => polled,
+        });
+        if fill.await? == 0 {
+            break;
         }
-        Poll::Pending
-    })
-    .await
+    }
+    Ok(link.input.starts_with(HTTP2_PREFACE))
 }
 
-/// How long an HTTP/2 connection without requests may take to say goodbye.
-const FAREWELL: Duration = Duration::from_secs(2);
+impl Connection {
+    fn begin_request(&self) {
+        self.requests.update(|requests| requests + 1);
+    }
 
-async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let mut record = Record::begin(&connection, &request);
-    let for_head = request.method() == Method::HEAD;
-    let (mut head, mut content) = match live(&connection, &mut record, request).await {
+    /// The last byte of its response is written, or it was given up.
+    fn end_request(&self, now: Instant) {
+        self.requests.update(|requests| requests.saturating_sub(1));
+        self.idle_since.set(now);
+    }
+
+    /// A request is under way.
+    fn is_busy(&self) -> bool {
+        self.requests.get() > 0
+    }
+
+    /// Goes out before anything of the final response.
+    fn send_interim(&self, bytes: &[u8]) {
+        const MAX_BYTES: usize = 64 << 10;
+        let mut interim = self.interim.borrow_mut();
+        if interim.len() + bytes.len() <= MAX_BYTES {
+            interim.extend_from_slice(bytes);
+        }
+    }
+
+    fn take_interim(&self, output: &mut BytesMut) {
+        let mut interim = self.interim.borrow_mut();
+        if !interim.is_empty() {
+            output.extend_from_slice(&interim);
+            interim.clear();
+        }
+    }
+}
+
+async fn handle(connection: &Rc<Connection>, request: Parts, body: RequestSource) -> Answer {
+    let mut record = Record::begin(connection, &request);
+    let for_head = request.method == Method::HEAD;
+    let (mut head, mut content) = match live(connection, &mut record, request, body).await {
         Ok(lived) => lived,
         Err(fault) => {
             record.reason = Some(fault.to_string());
-            refuse(&connection, &fault)
+            refuse(connection, &fault)
         }
     };
     record.status = head.status;
-    connection.wire.seal_interim();
     content.fit(for_head, &mut head);
-    Ok(Response::from_parts(head, content.into_body(&connection, record)))
+    Answer { head, content, record }
 }
 
 /// THE life of a request, from its head to the head of its response.
-async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Request<Incoming>) -> Lived {
+async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Parts, body: RequestSource) -> Lived {
     // A request ends on what it began with: later reloads do not touch it.
     let view = connection.handle.kept_view().or_else(|| connection.worker.view()).ok_or(Fault::NotServing)?;
     let listener = view.state.listener(connection.listener.slot).ok_or(Fault::NotServing)?;
     let Running::Http(http) = &listener.service else { return Err(Fault::NotServing) };
 
-    let client_upgrade = upgrade::wanted(&mut request);
-    let (mut parts, body) = request.into_parts();
-    let upgrade_to = receive::receive(&mut parts, &connection.wire)?;
-    let exchange = Exchange::new(Arc::clone(&connection.client), Some(parts));
+    let upgrade_to = receive::receive(&mut request, http1::max_target(&http.config))?;
+    let exchange = Exchange::new(Arc::clone(&connection.client), Some(request));
 
     let exchange = filters::on_request(&view, &http.config.filters, exchange, record)?;
     let found = find_route(http, &exchange)?;
@@ -225,7 +210,7 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Req
             RouteAction::Forward { upstream, .. } => {
                 let upstream = exchange.upstream.unwrap_or(*upstream);
                 let exchange = rewrite(http, found, exchange)?;
-                let job = Job { connection, view: &view, http, route, upstream, upgrade_to, client_upgrade };
+                let job = Job { connection, view: &view, http, route, upstream, upgrade_to };
                 job.forward(exchange, body, record).await?
             }
             RouteAction::Redirect { status, .. } => redirect(http, found, *status, exchange),
@@ -251,14 +236,13 @@ struct Job<'a> {
     route: &'a Route,
     upstream: UpstreamIndex,
     upgrade_to: Option<HeaderValue>,
-    client_upgrade: Option<hyper::upgrade::OnUpgrade>,
 }
 
 impl Job<'_> {
     async fn forward(
         self,
         exchange: Box<Exchange>,
-        body: Incoming,
+        body: RequestSource,
         record: &mut Record,
     ) -> Result<(Box<Exchange>, Content), Fault> {
         let local = self.view.upstreams.get(self.upstream).ok_or(Fault::NoRoute)?;
@@ -288,11 +272,10 @@ impl Job<'_> {
                 record.active = Some(picked.active);
                 Content::Stream(body)
             }
-            Rest::Tunnel(came, endpoint) => {
-                let asked = self.client_upgrade.filter(|_| self.upgrade_to.is_some());
-                let client = asked.ok_or(Fault::SwitchedUnasked)?;
+            Rest::Tunnel(_) if self.upgrade_to.is_none() => return Err(Fault::SwitchedUnasked),
+            Rest::Tunnel(endpoint) => {
                 upgrade::announce(&mut head.headers, upgraded_to);
-                Content::Tunnel(Tunnel { client, came, endpoint, active: picked.active })
+                Content::Tunnel(Tunnel { endpoint, active: picked.active })
             }
         };
         exchange.response = Some(head);

@@ -11,6 +11,7 @@ pub mod error;
 pub mod health;
 pub mod http;
 pub mod listener;
+pub mod message;
 pub mod plugin;
 pub mod program;
 pub mod route;

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::http::Accepted;
+use crate::message::Stream;
 use crate::plugin::{Client, Protocol};
 use crate::state::{Listener, Running};
 use crate::worker::{Connections, View, Worker};
@@ -175,13 +176,14 @@ async fn http_connection(
     match &running.tls {
         None => {
             let client = Client::new(peer, Protocol::Http1, false, None);
-            let accepted = Accepted { stream, client, http2: None, permit };
+            let accepted = Accepted { stream: Stream::Plain(stream), client, http2: None, permit };
             http::serve(&worker, &listener, accepted, &registration).await;
         }
         Some(acceptor) => match acceptor.accept(stream).await {
             Ok(stream) => {
                 let client = Client::new(peer, Protocol::Http1, true, tls::server_name(&stream));
                 let http2 = Some(tls::speaks_http2(&stream));
+                let stream = Stream::Tls(Box::new(stream.into()));
                 http::serve(&worker, &listener, Accepted { stream, client, http2, permit }, &registration).await;
             }
             Err(error) => {

@@ -22,6 +22,8 @@ use crate::config::{CertificatePair, ClientTls, Place, ServerTls};
 const H2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
+/// Of either side, once the handshake is done.
+pub type Stream = tokio_rustls::TlsStream<TcpStream>;
 pub type ServerStream = tokio_rustls::server::TlsStream<TcpStream>;
 pub type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
 

@@ -6,7 +6,6 @@ pub mod http1;
 mod local;
 pub mod orca;
 mod pool;
-mod stream;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +15,6 @@ use arc_swap::ArcSwap;
 pub use download::{Download, DownloadError};
 pub use local::{Local, NoEndpoint, Picked};
 pub use pool::{Http2, Lease, Pool, Purpose};
-pub use stream::Stream;
 
 use crate::config;
 use crate::endpoint::{Endpoint, EndpointSet, EndpointState, Stats};

@@ -36,6 +36,13 @@ impl<E: Ending> ResponseBody<E> {
         Self { kind: Kind::Stream(download), sent: 0, ending: Some(ending) }
     }
 
+    /// Sends what the endpoint has not got yet of the request, while nobody asks for the response.
+    pub fn drive_upload(&mut self, context: &mut Context<'_>) {
+        if let Kind::Stream(download) = &mut self.kind {
+            download.drive_upload(context);
+        }
+    }
+
     fn finish(&mut self, complete: bool) {
         if let Some(ending) = self.ending.take() {
             ending.end(self.sent, complete);

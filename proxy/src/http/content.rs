@@ -1,8 +1,6 @@
 //! What a response is made of: what an endpoint streams, or bytes of our own (a filter's answer, a
 //! route's, or the proxy's own word on a request that came to nothing).
 
-use std::rc::Rc;
-
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
 use http::{HeaderMap, Response, StatusCode};
 
@@ -37,14 +35,12 @@ impl Content {
         }
     }
 
-    pub fn into_body(self, connection: &Rc<Connection>, record: Box<Record>) -> Body {
+    pub fn into_body(self, record: Box<Record>) -> Body {
         match self {
             Self::Own(bytes) => ResponseBody::own(bytes, record),
             Self::Stream(download) => ResponseBody::stream(download, record),
-            Self::Tunnel(tunnel) => {
-                tunnel.start(connection);
-                ResponseBody::own(bytes::Bytes::new(), record)
-            }
+            // Whoever can open a tunnel did so before.
+            Self::Tunnel(_) => ResponseBody::own(bytes::Bytes::new(), record),
         }
     }
 }

@@ -16,10 +16,14 @@ impl Timers {
     /// More would only lie around after a burst of HTTP/2 streams.
     const MOST: usize = 16;
 
+    pub fn limit(&self, at: std::time::Instant) -> Limit<'_> {
+        Limit { timers: self, timer: None, at: at.into() }
+    }
+
     /// None when `work` was not ready at that time.
     pub async fn until<T>(&self, at: std::time::Instant, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
-        let mut limit = Limit { timers: self, timer: None, at: at.into() };
+        let mut limit = self.limit(at);
         poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
             Poll::Pending => limit.poll(context).map(|()| None),
@@ -28,14 +32,16 @@ impl Timers {
     }
 }
 
-struct Limit<'a> {
+/// One moment that something may not last beyond.
+pub struct Limit<'a> {
     timers: &'a Timers,
     timer: Option<Pin<Box<Sleep>>>,
     at: Instant,
 }
 
 impl Limit<'_> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready from that moment on.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let used = || self.timers.0.borrow_mut().pop().unwrap_or_else(|| Box::pin(sleep_until(self.at)));
         let timer = self.timer.get_or_insert_with(used);
         if timer.deadline() > self.at {

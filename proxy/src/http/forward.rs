@@ -15,9 +15,10 @@ use super::headers::belongs_to_the_proxy;
 use crate::body::RequestBody;
 use crate::clock;
 use crate::error::Fault;
+use crate::message::Link;
 use crate::plugin::{Choice, Exchange, Protocol};
 use crate::upstream::http1::{self, Outgoing, Transfer};
-use crate::upstream::{Download, DownloadError, Http2, Lease, Local, Picked, Purpose, Stream, orca};
+use crate::upstream::{Download, DownloadError, Http2, Lease, Local, Picked, Purpose, orca};
 
 /// The head of a response, and what follows it.
 pub struct Sent {
@@ -32,8 +33,8 @@ pub struct Response {
 
 pub enum Rest {
     Body(Download),
-    /// After 101: what came already, and the stream.
-    Tunnel(Bytes, Stream),
+    /// After 101.
+    Tunnel(Box<Link>),
 }
 
 /// One request's way to an endpoint.
@@ -179,16 +180,15 @@ impl Forward<'_> {
                 Err(http1::Error::RequestBody(_) | http1::Error::RequestLength) => {
                     return Err(Failed { fault: Fault::BrokenBody, body: None, stale: false });
                 }
-                Err(error) => {
+                Err(http1::Error::Response(error)) => {
                     let stale = reused && !transfer.is_answered();
                     let body = repeatable.then(RequestBody::default);
-                    return Err(Failed { fault: Fault::BrokenOff(DownloadError::Http1(error)), body, stale });
+                    return Err(Failed { fault: Fault::BrokenOff(error.into()), body, stale });
                 }
             };
             if !head.is_interim() {
                 let rest = if head.parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
-                    let (came, stream) = transfer.into_tunnel();
-                    Rest::Tunnel(came, stream)
+                    Rest::Tunnel(transfer.into_tunnel())
                 } else {
                     let max_idle = self.local.upstream.config.max_idle;
                     let pool = Rc::clone(&picked.pool);
@@ -196,10 +196,10 @@ impl Forward<'_> {
                 };
                 return Ok(Response { head: head.parts, rest });
             }
-            // 100 is hyper's own business, HTTP/1.0 knows none of them, and to HTTP/2 hyper sends none.
+            // 100 the client has from us, HTTP/1.0 knows none of them, and to HTTP/2 hyper sends none.
             let is_wanted = speaks_interim && self.connection.client.protocol == Protocol::Http1;
             if is_wanted && head.parts.status != http::StatusCode::CONTINUE {
-                self.connection.wire.send_interim(&interim_bytes(head.parts.status, &head.parts.headers));
+                self.connection.send_interim(&interim_bytes(head.parts.status, &head.parts.headers));
             }
         }
     }

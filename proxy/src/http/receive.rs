@@ -6,21 +6,20 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Uri, Version};
 
-use super::Wire;
 use super::headers::strip_hop_by_hop;
 use crate::error::Fault;
 
 /// Answers the protocol that the client wants to upgrade to.
-pub fn receive(parts: &mut Parts, wire: &Wire) -> Result<Option<HeaderValue>, Fault> {
+pub fn receive(parts: &mut Parts, max_target: usize) -> Result<Option<HeaderValue>, Fault> {
     if parts.method == Method::CONNECT {
         return Err(Fault::Method);
     }
-    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > wire.max_target()) {
+    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > max_target) {
         return Err(Fault::TargetTooLong);
     }
     let seen = Seen::of(&parts.headers);
     if seen.coding {
-        check_coding(parts, wire)?;
+        check_coding(parts)?;
     }
     let upgrade = strip_hop_by_hop(&mut parts.headers);
     name_host(parts, seen.hosts)?;
@@ -59,16 +58,12 @@ impl Seen {
     }
 }
 
-/// Of transfer codings only `chunked` is understood (RFC 9112, section 6.1). With a length beside
-/// it the request may be two for somebody else (section 6.3).
-fn check_coding(parts: &Parts, wire: &Wire) -> Result<(), Fault> {
+/// Of transfer codings only `chunked` is understood (RFC 9112, section 6.1).
+fn check_coding(parts: &Parts) -> Result<(), Fault> {
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else { return Ok(()) };
     if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
         return Err(Fault::Coding);
-    }
-    if wire.head_names("content-length") {
-        return Err(Fault::BadRequest("both Content-Length and Transfer-Encoding"));
     }
     Ok(())
 }

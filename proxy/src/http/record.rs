@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{HOST, HeaderValue};
-use http::{Method, Request, StatusCode, Uri};
-use hyper::body::{Body, Incoming};
+use http::request::Parts;
+use http::{Method, StatusCode, Uri};
 
 use super::Connection;
 use super::body::Ending;
-use crate::body::{Received, RequestBody};
+use crate::body::{Client, Received, RequestBody};
 use crate::endpoint::{Active, Endpoint};
 use crate::plugin::{Exchange, Protocol};
 use crate::telemetry::{Entry, Subject};
@@ -40,14 +40,13 @@ pub struct Record {
 const CLIENT_CLOSED: u16 = 499;
 
 impl Record {
-    pub fn begin(connection: &Rc<Connection>, request: &Request<Incoming>) -> Box<Self> {
-        connection.wire.begin_request();
+    pub fn begin(connection: &Rc<Connection>, request: &Parts) -> Box<Self> {
+        connection.begin_request();
         let logs = connection.worker.access.is_some();
         Box::new(Self {
             connection: Rc::clone(connection),
             begin: Instant::now(),
-            target: logs
-                .then(|| (request.method().clone(), request.uri().clone(), request.headers().get(HOST).cloned())),
+            target: logs.then(|| (request.method.clone(), request.uri.clone(), request.headers.get(HOST).cloned())),
             id: None,
             status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
             plugin_time: Duration::ZERO,
@@ -70,13 +69,13 @@ impl Record {
     }
 
     /// The body on its way to an endpoint; its bytes are counted.
-    pub fn request_body(&mut self, incoming: Incoming) -> RequestBody {
-        if incoming.is_end_stream() {
+    pub fn request_body(&mut self, client: Client) -> RequestBody {
+        if client.is_end_stream() {
             return RequestBody::default();
         }
         let received = Rc::<Received>::default();
         self.received = Some(Rc::clone(&received));
-        RequestBody::stream(incoming, received)
+        RequestBody::stream(client, received)
     }
 
     pub fn began(&self) -> Instant {
@@ -119,7 +118,7 @@ impl Ending for Box<Record> {
 impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.connection.wire.end_request(now);
+        self.connection.end_request(now);
         self.tell(now.duration_since(self.begin));
     }
 }

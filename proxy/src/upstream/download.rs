@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::http1;
+use crate::message;
 
 pub enum Download {
     Http1(http1::Download),
@@ -22,9 +23,18 @@ pub enum Download {
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     #[error(transparent)]
-    Http1(#[from] http1::Error),
+    Http1(#[from] message::Error),
     #[error(transparent)]
     Http2(#[from] hyper::Error),
+}
+
+impl Download {
+    /// Sends what the endpoint has not got yet of the request, while nobody asks for the response.
+    pub fn drive_upload(&mut self, context: &mut Context<'_>) {
+        if let Self::Http1(download) = self {
+            download.drive_upload(context);
+        }
+    }
 }
 
 impl Body for Download {

@@ -10,15 +10,15 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::stream::Stream;
-use super::{Upstream, http1};
+use super::Upstream;
 use crate::body::RequestBody;
 use crate::config::{UpstreamProtocol, split_host_port};
 use crate::endpoint::Endpoint;
+use crate::message::{Link, Stream};
 use crate::tls;
 use crate::worker::LocalExecutor;
 
-type Http1 = Box<http1::Connection>;
+type Http1 = Box<Link>;
 pub type Http2 = http2::SendRequest<RequestBody>;
 
 #[derive(Default)]
@@ -70,7 +70,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         loop {
             let mut connection = idle.pop()?.connection;
-            if connection.is_idle() {
+            if connection.is_quiet() {
                 return Some(Lease::Http1 { connection, reused: true });
             }
         }
@@ -108,7 +108,7 @@ impl Pool {
         let host = split_host_port(&endpoint.config.name).map_or("", |(host, _)| host);
         let stream = connector.connect(host, stream, purpose == Purpose::Upgrade).await?;
         let speaks_http2 = tls::endpoint_speaks_http2(&stream);
-        let stream = Stream::Tls(Box::new(stream));
+        let stream = Stream::Tls(Box::new(stream.into()));
         if speaks_http2 {
             self.http2(stream).await
         } else if plain_http2 {
@@ -138,14 +138,14 @@ impl Pool {
     /// After the last byte of the response.
     pub fn give_back(&self, mut connection: Http1, max_idle: usize) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < max_idle && connection.is_idle() {
+        if idle.len() < max_idle && connection.is_quiet() {
             connection.rest();
             idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
     pub(super) fn sweep(&self, keep_alive: Duration) {
-        self.idle.borrow_mut().retain_mut(|idle| idle.connection.is_idle() && idle.since.elapsed() < keep_alive);
+        self.idle.borrow_mut().retain_mut(|idle| idle.connection.is_quiet() && idle.since.elapsed() < keep_alive);
         let in_use = |shared: &Shared| Rc::strong_count(&shared.in_flight) > 1 || shared.used.elapsed() < keep_alive;
         self.shared.borrow_mut().retain(|shared| !shared.connection.is_closed() && in_use(shared));
     }
@@ -160,6 +160,6 @@ impl Shared {
 
 impl Lease {
     fn http1(stream: Stream) -> Self {
-        Self::Http1 { connection: http1::Connection::new(stream), reused: false }
+        Self::Http1 { connection: Box::new(Link::new(stream)), reused: false }
     }
 }

@@ -7,10 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::Error;
-use super::decode::{Decoded, Decoder};
 use super::head::Head;
 use super::transfer::Transfer;
+use crate::message::{Decoded, Decoder, Error};
 use crate::upstream::Pool;
 
 pub struct Download {
@@ -38,11 +37,18 @@ impl Download {
         if !self.decoder.is_done() {
             return;
         }
-        if let Some(Transfer { connection, upload, .. }) = self.transfer.take()
+        if let Some(Transfer { link, upload, .. }) = self.transfer.take()
             && self.keep_alive
             && upload.is_done()
         {
-            self.pool.give_back(connection, self.max_idle);
+            self.pool.give_back(link, self.max_idle);
+        }
+    }
+
+    /// Sends what the endpoint has not got yet of the request.
+    pub fn drive_upload(&mut self, context: &mut Context<'_>) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.drive_upload(context);
         }
     }
 
@@ -50,17 +56,14 @@ impl Download {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
         let Some(transfer) = &mut self.transfer else { return Poll::Ready(Ok(None)) };
         // The request's body may still be on its way.
-        if let Poll::Ready(Err(error)) = transfer.upload.poll(context, &mut transfer.connection) {
-            tracing::debug!(%error, "the endpoint does not get all of the request");
-            transfer.upload.abandon();
-        }
+        transfer.drive_upload(context);
         loop {
-            match self.decoder.decode(&mut transfer.connection.input)? {
+            match self.decoder.decode(&mut transfer.link.input)? {
                 Decoded::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
                 Decoded::Trailers(trailers) => return Poll::Ready(Ok(Some(Frame::trailers(trailers)))),
                 Decoded::End => return Poll::Ready(Ok(None)),
                 Decoded::Hungry => {
-                    if ready!(transfer.connection.poll_fill(context))? == 0 {
+                    if ready!(transfer.link.poll_fill(context))? == 0 {
                         self.decoder.close()?;
                     }
                 }

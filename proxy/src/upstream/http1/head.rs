@@ -1,18 +1,17 @@
-//! Heads: the request's as it is written, the response's as it is read, and how long a body is.
+//! The request's head as it is written to an endpoint, the response's as it is read.
 
 use std::mem::MaybeUninit;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request;
 use http::response;
 use http::{Method, Response, StatusCode, Version};
-use hyper::body::Body;
 
-use super::{Connection, Error};
-use crate::body::RequestBody;
+use crate::message::{Error, Framing, Lasting, MAX_HEADERS, find_end, header_map, length_of, put_line, reason};
+
+/// More than any origin sends that means well.
+const MAX_HEAD: usize = 64 << 10;
 
 /// A request, and what it is sent with in place of what it says.
 pub struct Outgoing<'a> {
@@ -23,14 +22,6 @@ pub struct Outgoing<'a> {
     pub upgrade: Option<&'a HeaderValue>,
 }
 
-/// How a body ends (RFC 9112, section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    Length(u64),
-    Chunked,
-    UntilClose,
-}
-
 /// The head of a response.
 #[derive(Debug)]
 pub struct Head {
@@ -38,16 +29,6 @@ pub struct Head {
     pub framing: Framing,
     /// The endpoint takes another request on this connection.
     pub keep_alive: bool,
-}
-
-impl Framing {
-    /// Of a request's body.
-    pub fn of(body: &RequestBody) -> Self {
-        if body.is_none() || body.is_end_stream() {
-            return Self::Length(0);
-        }
-        body.size_hint().exact().map_or(Self::Chunked, Self::Length)
-    }
 }
 
 impl Outgoing<'_> {
@@ -89,38 +70,10 @@ impl Outgoing<'_> {
     }
 }
 
-pub fn put_line(output: &mut BytesMut, name: &str, value: &[u8]) {
-    output.put_slice(name.as_bytes());
-    output.put_slice(b": ");
-    output.put_slice(value);
-    output.put_slice(b"\r\n");
-}
-
-/// Trailers may not speak of these (RFC 9110, section 6.5.1).
-pub fn belongs_to_framing(name: &HeaderName) -> bool {
-    [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
-}
-
-/// Where the head ends, if all of it is there. `from`: what was looked at before.
-pub fn find_end(input: &[u8], from: usize) -> Option<usize> {
-    // The end may lie across the border.
-    let from = from.saturating_sub(3);
-    memchr::memchr_iter(b'\n', input.get(from..)?).find_map(|line_feed| {
-        let next = from + line_feed + 1;
-        match input.get(next..)? {
-            [b'\n', ..] => Some(next + 1),
-            [b'\r', b'\n', ..] => Some(next + 2),
-            _ => None,
-        }
-    })
-}
-
 impl Head {
-    const MAX_HEADERS: usize = 128;
-
     /// `bytes`: a whole head. `for_head`: the response to HEAD has no body.
     pub fn parse(bytes: &Bytes, for_head: bool) -> Result<Self, Error> {
-        let mut headers = [const { MaybeUninit::uninit() }; Self::MAX_HEADERS];
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut parsed = httparse::Response::new(&mut []);
         let parser = httparse::ParserConfig::default();
         let status = parser
@@ -134,8 +87,7 @@ impl Head {
         parts.status = code.ok_or(Error::Malformed("no status"))?;
         let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
         let lasting = Lasting::of(parsed.headers, version);
-        let lines = parsed.headers.iter().filter(|line| !Lasting::is_all_of(line));
-        parts.headers = header_map(bytes, lines)?;
+        parts.headers = header_map(bytes, parsed.headers)?;
         let framing = framing_of(&parts, version, for_head)?;
         let keep_alive = framing != Framing::UntilClose && lasting == Lasting::KeepAlive;
         Ok(Self { parts, framing, keep_alive })
@@ -143,32 +95,6 @@ impl Head {
 
     pub fn is_interim(&self) -> bool {
         self.parts.status.is_informational() && self.parts.status != StatusCode::SWITCHING_PROTOCOLS
-    }
-}
-
-/// Values share the memory of the head that was read.
-pub fn header_map<'a>(
-    bytes: &Bytes,
-    lines: impl Iterator<Item = &'a httparse::Header<'a>>,
-) -> Result<HeaderMap, Error> {
-    let mut map = HeaderMap::with_capacity(lines.size_hint().1.unwrap_or_default());
-    for line in lines {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Error::Malformed("header name"))?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
-        map.append(name, value.map_err(|_| Error::Malformed("header value"))?);
-    }
-    Ok(map)
-}
-
-pub fn reason(error: httparse::Error) -> &'static str {
-    match error {
-        httparse::Error::Status => "status line",
-        httparse::Error::Version => "version",
-        httparse::Error::HeaderName => "header name",
-        httparse::Error::HeaderValue => "header value",
-        httparse::Error::NewLine => "end of line",
-        httparse::Error::TooManyHeaders => "more than 128 headers",
-        httparse::Error::Token => "token",
     }
 }
 
@@ -188,54 +114,17 @@ fn framing_of(parts: &response::Parts, version: Version, for_head: bool) -> Resu
         let is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
         return Ok(if is_chunked { Framing::Chunked } else { Framing::UntilClose });
     }
-    let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else { return Ok(Framing::UntilClose) };
-    if lengths.any(|other| other != first) {
-        return Err(Error::Malformed("different Content-Lengths"));
-    }
-    let text = first.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let length = text.and_then(|text| text.parse().ok());
-    length.map(Framing::Length).ok_or(Error::Malformed("Content-Length"))
-}
-
-/// What becomes of the connection after the response (RFC 9112, section 9.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lasting {
-    KeepAlive,
-    Close,
-}
-
-impl Lasting {
-    fn of(lines: &[httparse::Header], version: Version) -> Self {
-        let mut lasting = if version == Version::HTTP_10 { Self::Close } else { Self::KeepAlive };
-        for line in lines.iter().filter(|line| line.name.eq_ignore_ascii_case(CONNECTION.as_str())) {
-            for word in line.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                if word.eq_ignore_ascii_case(b"close") {
-                    return Self::Close;
-                }
-                if word.eq_ignore_ascii_case(b"keep-alive") {
-                    lasting = Self::KeepAlive;
-                }
-            }
-        }
-        lasting
-    }
-
-    /// A line that says no more than this: nobody need see it any more, and most responses have one.
-    fn is_all_of(line: &httparse::Header) -> bool {
-        line.name.eq_ignore_ascii_case(CONNECTION.as_str())
-            && [&b"keep-alive"[..], b"close"].iter().any(|word| line.value.eq_ignore_ascii_case(word))
-    }
+    Ok(length_of(&parts.headers)?.map_or(Framing::UntilClose, Framing::Length))
 }
 
 /// The head of a response out of `input`, once all of it is there.
 pub fn take_head(input: &mut BytesMut, seen: &mut usize, for_head: bool) -> Result<Option<Head>, Error> {
     let Some(end) = find_end(input, *seen) else {
         *seen = input.len();
-        return if input.len() < Connection::MAX_HEAD { Ok(None) } else { Err(Error::HeadTooLong) };
+        return if input.len() < MAX_HEAD { Ok(None) } else { Err(Error::HeadTooLong) };
     };
     *seen = 0;
-    if end > Connection::MAX_HEAD {
+    if end > MAX_HEAD {
         return Err(Error::HeadTooLong);
     }
     Head::parse(&input.split_to(end).freeze(), for_head).map(Some)

@@ -36,7 +36,7 @@ fn a_connection_is_kept_unless_somebody_says_close() {
 
 #[test]
 fn what_could_be_read_in_two_ways_is_refused() {
-    let many: String = (0..=Head::MAX_HEADERS).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let many: String = (0..=MAX_HEADERS).map(|n| format!("x-{n}: 1\r\n")).collect();
     for lines in [
         "content-length: 5\r\ncontent-length: 6\r\n",
         "content-length: 5, 5\r\n",
@@ -76,7 +76,7 @@ fn a_head_is_taken_when_its_end_has_come_however_it_comes() {
         assert_eq!(head.unwrap().framing, Framing::Length(2));
         assert_eq!(&input[..], b"ok");
     }
-    let mut endless = BytesMut::from(&vec![b'a'; Connection::MAX_HEAD][..]);
+    let mut endless = BytesMut::from(&vec![b'a'; MAX_HEAD][..]);
     assert!(matches!(take_head(&mut endless, &mut 0, false), Err(Error::HeadTooLong)));
 }
 

@@ -2,18 +2,17 @@
 
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::Method;
+use hyper::body::Body;
 
-use super::head::{Framing, Head, Outgoing, take_head};
-use super::upload::Upload;
-use super::{Connection, Error};
+use super::Error;
+use super::head::{Head, Outgoing, take_head};
 use crate::body::RequestBody;
-use crate::upstream::stream::Stream;
+use crate::message::{self, Framing, Link, SendError, Sending};
 
 pub struct Transfer {
-    pub(super) connection: Box<Connection>,
-    pub(super) upload: Upload,
+    pub(super) link: Box<Link>,
+    pub(super) upload: Sending<RequestBody>,
     /// The response to HEAD has no body, whatever it says.
     for_head: bool,
     /// How much of the input is known to hold no end of the head.
@@ -23,45 +22,62 @@ pub struct Transfer {
 
 impl Transfer {
     /// Nothing is written before somebody asks for the response.
-    pub fn begin(mut connection: Box<Connection>, outgoing: &Outgoing, body: RequestBody) -> Self {
-        let framing = Framing::of(&body);
-        outgoing.write(&mut connection.output, framing);
+    pub fn begin(mut link: Box<Link>, outgoing: &Outgoing, body: RequestBody) -> Self {
+        let framing = framing_of(&body);
+        outgoing.write(&mut link.output, framing);
         let for_head = outgoing.parts.method == Method::HEAD;
-        Self { connection, upload: Upload::new(body, framing), for_head, seen: 0, is_answered: false }
+        Self { link, upload: Sending::new(body, framing, true), for_head, seen: 0, is_answered: false }
     }
 
     /// Whether anything of a response came.
     pub fn is_answered(&self) -> bool {
-        self.is_answered || !self.connection.input.is_empty()
+        self.is_answered || !self.link.input.is_empty()
     }
 
     /// The next head, interim responses (1xx) included. Sends the request on the way; an endpoint
     /// may answer before it has all of it.
     pub fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Head, Error>> {
         loop {
-            let sent = match self.upload.poll(context, &mut self.connection) {
-                Poll::Ready(Err(Error::Io(error))) => {
+            let sent = match self.upload.poll(context, &mut *self.link) {
+                Poll::Ready(Err(SendError::Io(error))) => {
                     self.upload.abandon();
                     Err(error)
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(SendError::Body(error))) => return Poll::Ready(Err(Error::RequestBody(error))),
+                Poll::Ready(Err(SendError::Length)) => return Poll::Ready(Err(Error::RequestLength)),
                 Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
             };
-            if let Some(head) = take_head(&mut self.connection.input, &mut self.seen, self.for_head)? {
+            if let Some(head) = take_head(&mut self.link.input, &mut self.seen, self.for_head)? {
                 self.is_answered = true;
                 return Poll::Ready(Ok(head));
             }
             // Who takes no more may have said why before.
-            match ready!(self.connection.poll_fill(context)) {
-                Ok(0) => return Poll::Ready(Err(sent.err().map_or(Error::Closed, Error::Io))),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(Error::Io(sent.err().unwrap_or(error)))),
-            }
+            let failed = match ready!(self.link.poll_fill(context)) {
+                Ok(0) => sent.err().map_or(message::Error::Closed, message::Error::Io),
+                Ok(_) => continue,
+                Err(error) => message::Error::Io(sent.err().unwrap_or(error)),
+            };
+            return Poll::Ready(Err(failed.into()));
         }
     }
 
-    /// After 101: the bytes that came already, and the stream.
-    pub fn into_tunnel(self) -> (Bytes, Stream) {
-        self.connection.into_parts()
+    /// With the response under way, an endpoint that does not get all of the request is no failure.
+    pub(super) fn drive_upload(&mut self, context: &mut Context<'_>) {
+        if let Poll::Ready(Err(error)) = self.upload.poll(context, &mut *self.link) {
+            tracing::debug!(%error, "the endpoint does not get all of the request");
+            self.upload.abandon();
+        }
     }
+
+    /// After 101 the connection belongs to another protocol.
+    pub fn into_tunnel(self) -> Box<Link> {
+        self.link
+    }
+}
+
+fn framing_of(body: &RequestBody) -> Framing {
+    if body.is_none() || body.is_end_stream() {
+        return Framing::Length(0);
+    }
+    body.size_hint().exact().map_or(Framing::Chunked, Framing::Length)
 }

@@ -1,4 +1,4 @@
-//! A response's body out of the bytes that came (RFC 9112, sections 6 and 7).
+//! A body out of the bytes that came (RFC 9112, sections 6 and 7).
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -60,7 +60,7 @@ impl Decoder {
         }
     }
 
-    /// The endpoint closes: that is the end of a body, or in the middle of one.
+    /// The peer closes: that is the end of a body, or in the middle of one.
     pub fn close(&mut self) -> Result<(), Error> {
         match self {
             Self::UntilClose | Self::Done => {
@@ -145,7 +145,7 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Error> {
     let mut lines = [httparse::EMPTY_HEADER; 64];
     match httparse::parse_headers(&bytes, &mut lines) {
         Ok(httparse::Status::Complete((length, lines))) if length == bytes.len() => {
-            let mut map = header_map(&bytes, lines.iter())?;
+            let mut map = header_map(&bytes, lines)?;
             let framing: Vec<_> = map.keys().filter(|name| belongs_to_framing(name)).cloned().collect();
             framing.iter().for_each(|name| drop(map.remove(name)));
             Ok(Some(map))

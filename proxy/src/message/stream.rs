@@ -1,4 +1,4 @@
-//! The bytes to and from an endpoint, with TLS or without.
+//! The bytes to and from a peer, with TLS or without.
 
 use std::io;
 use std::pin::Pin;
@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::tls::ClientStream;
+use crate::tls;
 
 pub enum Stream {
     Plain(TcpStream),
-    Tls(Box<ClientStream>),
+    Tls(Box<tls::Stream>),
 }
 
 impl AsyncRead for Stream {

@@ -1,0 +1,127 @@
+//! A connection between messages and in the middle of them: what came and was not used, what is to
+//! be written, and the stream. Whoever waits for a message drives it: no task of its own.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::Stream;
+
+pub struct Link {
+    pub stream: Stream,
+    /// What came and has not been used.
+    pub input: BytesMut,
+    /// What must be written before anything else.
+    pub output: BytesMut,
+    /// How much is read at once: more while there is more.
+    room: usize,
+}
+
+impl Link {
+    const LEAST_ROOM: usize = 8 << 10;
+    /// The larger, the fewer system calls for a large body, and the more memory for a slow reader.
+    const MOST_ROOM: usize = 128 << 10;
+
+    pub fn new(stream: Stream) -> Self {
+        Self { stream, input: BytesMut::new(), output: BytesMut::new(), room: Self::LEAST_ROOM }
+    }
+
+    /// Between two messages of ours nothing may come: what does, an end or a byte, ends the
+    /// connection. Asks the system only when it has said that there is something.
+    pub fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte));
+        polled.is_pending() && self.input.is_empty() && self.output.is_empty()
+    }
+
+    /// Idle connections keep no large buffers.
+    pub fn rest(&mut self) {
+        if self.room > Self::LEAST_ROOM {
+            self.room = Self::LEAST_ROOM;
+            self.input = BytesMut::new();
+        }
+        if self.output.capacity() > Self::LEAST_ROOM {
+            self.output = BytesMut::new();
+        }
+    }
+
+    /// Idle connections of clients keep no buffers at all: there may be very many.
+    pub fn forget_buffers(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        if self.output.is_empty() {
+            self.output = BytesMut::new();
+        }
+        self.room = Self::LEAST_ROOM;
+    }
+
+    /// Reads more into `input`; 0 is the end.
+    pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.input.capacity() - self.input.len() < Self::LEAST_ROOM / 8 {
+            self.input.reserve(self.room);
+        }
+        let room = self.input.capacity() - self.input.len();
+        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context))?;
+        if read == room {
+            self.room = (self.room * 4).min(Self::MOST_ROOM);
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// The same by way of memory that all connections of a worker share: one that waits has none
+    /// of its own, and a head takes as much as it is long.
+    pub fn poll_fill_small(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        thread_local! {
+            static BYTES: RefCell<[u8; 16 << 10]> = const { RefCell::new([0; 16 << 10]) };
+        }
+        BYTES.with_borrow_mut(|bytes| {
+            let mut buffer = ReadBuf::new(bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            self.input.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    }
+
+    /// Writes all that there is: `output`, then `data`, then `tail`.
+    pub fn poll_drain(
+        &mut self,
+        context: &mut Context<'_>,
+        data: &mut Bytes,
+        tail: &mut &'static [u8],
+    ) -> Poll<io::Result<()>> {
+        /// Copying a small head and body together costs less than the system's work on two slices.
+        const GATHERED: usize = 1024;
+        if !self.output.is_empty() && data.len() + tail.len() <= GATHERED {
+            self.output.extend_from_slice(data);
+            self.output.extend_from_slice(tail);
+            data.clear();
+            *tail = b"";
+        }
+        let mut all = (&mut self.output).chain(data).chain(tail);
+        while all.has_remaining() {
+            let mut slices = [IoSlice::new(&[]); 3];
+            let count = all.chunks_vectored(&mut slices);
+            let stream = Pin::new(&mut self.stream);
+            let written = ready!(match &slices[..count] {
+                [slice] => stream.poll_write(context, slice),
+                slices => stream.poll_write_vectored(context, slices),
+            })?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            all.advance(written);
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Writes `output`.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_drain(context, &mut Bytes::new(), &mut &b""[..])
+    }
+}
