@@ -96,10 +96,11 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
             match self.state {
                 State::Done | State::Abandoned => return Poll::Ready(Ok(())),
                 State::Ending => {
+                    // Whoever waits for the end of the body hears of it before the peer does, who
+                    // may act on it.
+                    self.body = None;
                     ready!(self.poll_drain(context, link))?;
                     self.state = State::Done;
-                    // Whoever waits for the end of the body hears of it now.
-                    self.body = None;
                 }
                 State::Sending => {
                     // What there is of the body at once goes together with the head.
