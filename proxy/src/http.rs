@@ -17,6 +17,7 @@ mod upgrade;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -90,7 +91,8 @@ pub async fn serve(worker: &Rc<Worker>, listener: &Arc<Listener>, accepted: Acce
     let http2 = match http2 {
         Some(chosen) => chosen,
         None => {
-            match timers.until(begin + running.config.header_timeout, detect_http2(&mut link, registration)).await {
+            let detected = pin!(detect_http2(&mut link, registration));
+            match timers.until(begin + running.config.header_timeout, detected).await {
                 Some(Ok(detected)) => detected,
                 Some(Err(_)) => return,
                 // HTTP/1.1 knows what to say to one who says nothing.

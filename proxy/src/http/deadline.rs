@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -20,9 +20,8 @@ impl Timers {
         Limit { timers: self, timer: None, at: at.into() }
     }
 
-    /// None when `work` was not ready at that time.
-    pub async fn until<T>(&self, at: std::time::Instant, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
+    /// None when `work` was not ready at that time. Pinned already: moving a large future is a copy.
+    pub async fn until<T>(&self, at: std::time::Instant, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let mut limit = self.limit(at);
         poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -70,6 +69,7 @@ impl Drop for Limit<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::time::Duration;
 
     use super::*;
@@ -83,10 +83,10 @@ mod tests {
         let timers = Timers::default();
         let second = Duration::from_secs(1);
         for limit in [10, 60, 5, 5, 100, 1] {
-            let done = timers.until(after(second * limit), tokio::time::sleep(second / 2)).await;
+            let done = timers.until(after(second * limit), pin!(tokio::time::sleep(second / 2))).await;
             assert_eq!(done, Some(()));
             let begin = Instant::now();
-            let late = timers.until(after(second * limit), std::future::pending::<()>()).await;
+            let late = timers.until(after(second * limit), pin!(std::future::pending::<()>())).await;
             assert_eq!(late, None);
             let took = begin.elapsed();
             assert!(took >= second * limit && took < second * limit + second / 2, "{limit}: {took:?}");

@@ -2,6 +2,7 @@
 //! request that may be repeated.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -76,11 +77,13 @@ impl Forward<'_> {
             };
             let begin = Instant::now();
             let upload = body.watch();
-            let work = self.try_endpoint(&mut exchange, &picked, body);
             // An endpoint that waits for the rest of the body is not the one that is late.
             let late = || if upload.is_some_and(|body| !body.has_ended()) { Fault::SlowBody } else { Fault::Timeout };
             let timeout = || Failed { fault: late(), body: None, stale: false };
-            let done = self.connection.timers.until(self.deadline, work).await;
+            let done = {
+                let work = pin!(self.try_endpoint(&mut exchange, &picked, body));
+                self.connection.timers.until(self.deadline, work).await
+            };
             match done.unwrap_or_else(|| Err(timeout())) {
                 Ok(response) => {
                     self.measure(&picked, &response.head, begin);

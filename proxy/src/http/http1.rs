@@ -63,7 +63,8 @@ pub async fn serve(
         let Head { parts, framing, lasting } = *head;
         let mut manner = Manner::of(&parts, lasting);
         let body = Client::Http1(Reader::body(&shared, framing, manner.expects_continue));
-        let work = super::handle(connection, parts, body);
+        // Pinned where it is made: it is large, and every move of it a copy.
+        let work = pin!(super::handle(connection, parts, body));
         let Some(Answer { head, content, record }) = answer(connection, &mut shared, work).await? else {
             return Ok(());
         };
@@ -117,7 +118,7 @@ async fn next(
             Poll::Pending if is_empty && registration.poll_draining(context) => Poll::Ready(Ok(None)),
             Poll::Pending => Poll::Pending,
         });
-        match connection.timers.until(begin + limit, fill).await {
+        match connection.timers.until(begin + limit, pin!(fill)).await {
             Some(Ok(Some(0) | None)) => return Ok(Next::Nothing),
             Some(Ok(Some(_))) => {}
             Some(Err(error)) => return Err(error),
@@ -131,9 +132,8 @@ async fn next(
 async fn answer<T>(
     connection: &Connection,
     shared: &mut Shared,
-    work: impl Future<Output = T>,
+    mut work: Pin<&mut impl Future<Output = T>>,
 ) -> io::Result<Option<T>> {
-    let mut work = pin!(work);
     poll_fn(|context| {
         if let Poll::Ready(done) = work.as_mut().poll(context) {
             return Poll::Ready(Ok(Some(done)));
@@ -203,7 +203,7 @@ async fn linger(connection: &Connection, shared: &mut Shared) -> io::Result<()> 
         })
         .await
     };
-    connection.timers.until(until, work).await.unwrap_or(Ok(()))
+    connection.timers.until(until, pin!(work)).await.unwrap_or(Ok(()))
 }
 
 /// The client speaks another protocol from now on.
