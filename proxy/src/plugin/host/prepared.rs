@@ -174,3 +174,55 @@ fn authority(exchange: &Exchange) -> Option<HeaderValue> {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     HeaderValue::from_str(host).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::plugin::exchange::{Client, Protocol};
+    use prepared_edits::Value as Source;
+
+    const CAME: [(&str, &str); 4] = [("host", "a.example:80"), ("x-a", "1"), ("x-a", "2"), ("x-b", "")];
+
+    /// The lines of `name` after this edit, of a request that came with [`CAME`].
+    #[track_caller]
+    fn check(name: &str, action: Action, made: bool, expected: &[&str]) {
+        let client = Client::new(SocketAddr::from(([192, 0, 2, 7], 40_000)), Protocol::Http1, true, None);
+        let request =
+            CAME.iter().fold(http::Request::builder(), |request, (name, value)| request.header(*name, *value));
+        let mut exchange = Exchange::new(Arc::new(client), Some(request.body(()).unwrap().into_parts().0));
+        let edit = Edit::check(prepared_edits::Edit { name: name.to_owned(), action }).unwrap();
+        assert_eq!(edit.make(&mut exchange, Phase::Request).is_some(), made);
+        let lines = exchange.request.as_ref().unwrap().headers.get_all(name);
+        assert_eq!(lines.iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_the_contract_says_of_each_action() {
+        let text = || Source::Text("t".to_owned());
+        let none = || Source::Header("x-none".to_owned());
+        check("x-a", Action::Set(text()), true, &["t"]);
+        check("x-a", Action::Set(none()), false, &[]);
+        check("x-a", Action::SetIfAbsent(text()), true, &["1", "2"]);
+        check("x-b", Action::SetIfAbsent(none()), true, &[""]);
+        check("x-c", Action::SetIfAbsent(text()), true, &["t"]);
+        check("x-c", Action::SetIfAbsent(none()), false, &[]);
+        check("x-a", Action::Append(text()), true, &["1", "2", "t"]);
+        check("x-a", Action::Append(none()), false, &["1", "2"]);
+        check("x-a", Action::Join(text()), true, &["1, 2, t"]);
+        check("x-c", Action::Join(text()), true, &["t"]);
+        check("x-a", Action::Join(none()), false, &[]);
+        check("x-a", Action::Remove, true, &[]);
+        check("x-c", Action::Remove, true, &[]);
+    }
+
+    #[test]
+    fn what_the_contract_says_of_each_value() {
+        check("x-c", Action::Set(Source::ClientAddress), true, &["192.0.2.7"]);
+        check("x-c", Action::Set(Source::Scheme), true, &["https"]);
+        check("x-c", Action::Set(Source::Host), true, &["a.example:80"]);
+        check("x-c", Action::Set(Source::Header("X-A".to_owned())), true, &["1"]);
+    }
+}
