@@ -12,8 +12,9 @@ fn main() {
     }
     let packages = jackfield_plugin_build::packages(&root.join("plugins"), "plugin-");
     let components = jackfield_plugin_build::components(&root, &packages);
-    let mut table =
-        String::from("/// Name and component of each default plugin.\nstatic EMBEDDED: &[(&str, &[u8])] = &[\n");
+    let mut table = String::from(
+        "/// Name and component of each default plugin.\npub(super) static EMBEDDED: &[(&str, &[u8])] = &[\n",
+    );
     for (package, component) in packages.iter().zip(components) {
         let file = out.join(format!("{}.wasm", package.plugin));
         fs::write(&file, component).expect("the build folder can be written");

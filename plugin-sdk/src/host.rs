@@ -180,9 +180,40 @@ pub mod request {
     }
 }
 
+/// Edits of headers that are written down once and made with one call for each message (filters).
+pub mod prepared_edits {
+    pub use crate::bindings::http_filter::jackfield::plugin::prepared_edits::{Action, Edit, Value};
+    use crate::{EditError, raw};
+
+    /// A list that the host has checked and keeps, for [`request_edit::apply`](super::request_edit::apply)
+    /// and [`response::apply`](super::response::apply).
+    #[derive(Clone, Copy, Debug)]
+    pub struct Prepared(pub(crate) u32);
+
+    impl Edit {
+        pub fn new(name: &str, action: Action) -> Self {
+            Self { name: name.to_owned(), action }
+        }
+    }
+
+    /// Best done in `configure`. Refused as a whole when one of the edits is; `TooMany` beyond 1,024
+    /// edits or 64 KiB of text in one instance.
+    pub fn prepare(edits: &[Edit]) -> Result<Prepared, EditError> {
+        raw::prepared_edits::prepare(edits).map(Prepared)
+    }
+}
+
 /// What a filter may change of the request, before it is sent on (filters).
 pub mod request_edit {
+    pub use super::prepared_edits::Prepared;
     use crate::{EditError, raw};
+
+    /// Makes the edits of a prepared list, in their order; how many could not be made, because there
+    /// was no value or no room.
+    #[inline]
+    pub fn apply(prepared: Prepared) -> u32 {
+        raw::request_edit::apply(prepared.0)
+    }
 
     /// Replaces all values.
     #[inline]
@@ -250,7 +281,14 @@ pub mod request_edit {
 
 /// What a filter may see and change of the response, before it is passed back (filters).
 pub mod response {
+    pub use super::prepared_edits::Prepared;
     use crate::{EditError, raw};
+
+    /// As [`request_edit::apply`](super::request_edit::apply).
+    #[inline]
+    pub fn apply(prepared: Prepared) -> u32 {
+        raw::response::apply(prepared.0)
+    }
 
     pub fn status() -> u16 {
         raw::response::status()

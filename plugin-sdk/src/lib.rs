@@ -27,7 +27,7 @@
 //!
 //! What a plugin can ask and do stands in modules named like the interfaces of the contract
 //! (`wit/jackfield.wit`): [`endpoints`], [`request`], [`delegate`], [`reply`], [`counters`],
-//! [`clock`], [`random`], [`log`], and for filters [`request_edit`] and [`response`]. A component
+//! [`clock`], [`random`], [`log`], and for filters [`prepared_edits`], [`request_edit`] and [`response`]. A component
 //! imports only what it calls.
 //!
 //! # Tests
@@ -69,7 +69,9 @@ pub mod settings;
 pub mod mock;
 
 pub use balancer::{Balancer, BalancerInstance, EndpointSet, EndpointState, PickContext};
-pub use host::{clock, counters, delegate, endpoints, log, random, reply, request, request_edit, response};
+pub use host::{
+    clock, counters, delegate, endpoints, log, prepared_edits, random, reply, request, request_edit, response,
+};
 pub use http_filter::{FilterContext, FilterInstance, HttpFilter, Phases};
 pub use least::least;
 pub use lottery::Lottery;

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "wasm32")]
 pub use crate::bindings::{
     balancer::jackfield::plugin::{clock, counters, delegate, endpoints, log, random, reply, request},
-    http_filter::jackfield::plugin::{request_edit, response},
+    http_filter::jackfield::plugin::{prepared_edits, request_edit, response},
 };
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -13,6 +13,7 @@ mod filter;
 mod host;
 mod instance;
 mod library;
+mod relay;
 mod usage;
 
 pub use balancer::{Balancer, Decision};

@@ -7,7 +7,9 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use http::HeaderValue;
 use jackfield::config::PluginKind;
 use jackfield::plugin::{Balancer, Choice, Filter};
-use jackfield_tests::host::{Host, endpoints, exchange};
+use jackfield_tests::host::{Host, connection, endpoints, exchange, exchange_on};
+
+const BATCH: BatchSize = BatchSize::NumIterations(32);
 
 fn pick(criterion: &mut Criterion) {
     let host = Host::new();
@@ -62,14 +64,18 @@ fn filter(criterion: &mut Criterion) {
     let usage = host.usage("x-forwarded-for", PluginKind::HttpFilter);
     let mut filter = Filter::start(&usage, 0).unwrap();
     let mut group = criterion.benchmark_group("on-request");
-    let client = Ipv4Addr::new(192, 0, 2, 7);
+    let address = Ipv4Addr::new(192, 0, 2, 7);
+    let client = connection(address);
     group.bench_function("x-forwarded-for", |bencher| {
-        bencher.iter_batched(|| exchange(client), |exchange| filter.on_request(exchange), BatchSize::NumIterations(32));
+        bencher.iter_batched(|| exchange_on(&client), |exchange| filter.on_request(exchange), BATCH);
+    });
+    group.bench_function("x-forwarded-for, first of a connection", |bencher| {
+        bencher.iter_batched(|| exchange(address), |exchange| filter.on_request(exchange), BATCH);
     });
     group.bench_function("x-forwarded-for over a client's own", |bencher| {
         bencher.iter_batched(
             || {
-                let mut exchange = exchange(client);
+                let mut exchange = exchange_on(&client);
                 let headers = &mut exchange.request.as_mut().unwrap().headers;
                 for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"] {
                     headers.insert(name, HeaderValue::from_static("192.0.2.99"));
@@ -77,11 +83,30 @@ fn filter(criterion: &mut Criterion) {
                 exchange
             },
             |exchange| filter.on_request(exchange),
-            BatchSize::NumIterations(32),
+            BATCH,
         );
     });
     assert_eq!(usage.shared.totals.failures(), 0);
 }
 
-criterion_group!(benches, pick, update, filter);
+/// What a plain configuration has plugins do for each request.
+fn request(criterion: &mut Criterion) {
+    let host = Host::new();
+    let set = endpoints(1, 10);
+    let mut filter = Filter::start(&host.usage("x-forwarded-for", PluginKind::HttpFilter), 0).unwrap();
+    let mut balancer = Balancer::start(&host.usage("round-robin", PluginKind::Balancer), 0, &set).unwrap();
+    let client = connection(Ipv4Addr::new(192, 0, 2, 7));
+    criterion.bench_function("request/x-forwarded-for and round-robin", |bencher| {
+        bencher.iter_batched(
+            || exchange_on(&client),
+            |exchange| {
+                let (exchange, _) = filter.on_request(exchange);
+                balancer.pick(exchange, &mut Choice::default(), &set)
+            },
+            BATCH,
+        );
+    });
+}
+
+criterion_group!(benches, pick, update, filter, request);
 criterion_main!(benches);

@@ -68,12 +68,21 @@ pub fn endpoints(generation: u64, count: u32) -> Arc<EndpointSet> {
     Arc::new(EndpointSet::new(generation, endpoints, states, Duration::from_secs(10)))
 }
 
-/// A request of this client.
+/// The first request of a connection from this address.
 pub fn exchange(client: Ipv4Addr) -> Box<Exchange> {
-    let client = Client::new(SocketAddr::from((client, 40_000)), Protocol::Http1, false, None);
+    exchange_on(&connection(client))
+}
+
+/// A connection from this address.
+pub fn connection(client: Ipv4Addr) -> Arc<Client> {
+    Arc::new(Client::new(SocketAddr::from((client, 40_000)), Protocol::Http1, false, None))
+}
+
+/// A request on this connection.
+pub fn exchange_on(client: &Arc<Client>) -> Box<Exchange> {
     let request = http::Request::get("/api/items?page=2").header("host", "www.example.com");
     let request = request.header("user-agent", "test/1.0").header("accept", "*/*").body(()).unwrap();
-    Exchange::new(Arc::new(client), Some(request.into_parts().0))
+    Exchange::new(Arc::clone(client), Some(request.into_parts().0))
 }
 
 /// A guest of the tests, by the name of its folder.

@@ -197,11 +197,86 @@ pub mod request {
     }
 }
 
+pub mod prepared_edits {
+    use std::cell::RefCell;
+
+    use super::{all, append, ask, editable, first, remove, set};
+    pub use crate::bindings::http_filter::jackfield::plugin::prepared_edits::{Action, Edit, Value};
+    use crate::mock::{Header, Host};
+    use crate::{EditError, NONE};
+
+    thread_local! {
+        // Not in the host, which a test installs anew for each request: lists live as long as the plugin.
+        static LISTS: RefCell<Vec<Vec<Edit>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub fn prepare(edits: &[Edit]) -> Result<u32, EditError> {
+        ask(|_| ());
+        for Edit { name, action } in edits {
+            let text = match action {
+                Action::Set(Value::Text(text)) | Action::SetIfAbsent(Value::Text(text)) => text,
+                Action::Append(Value::Text(text)) | Action::Join(Value::Text(text)) => text,
+                _ => "",
+            };
+            editable(name, text.as_bytes())?;
+        }
+        LISTS.with_borrow_mut(|lists| {
+            lists.push(edits.to_vec());
+            Ok(lists.len() as u32 - 1)
+        })
+    }
+
+    pub(super) fn apply(prepared: u32, headers: impl Fn(&mut Host) -> &mut Vec<Header>) -> u32 {
+        let list = LISTS.with_borrow(|lists| lists.get(prepared as usize).cloned());
+        ask(|host| list.map_or(NONE, |list| list.iter().filter(|edit| !make(edit, host, &headers)).count() as u32))
+    }
+
+    /// Whether it could be made.
+    fn make(Edit { name, action }: &Edit, host: &mut Host, headers: impl Fn(&mut Host) -> &mut Vec<Header>) -> bool {
+        let present = first(headers(host), name).is_some();
+        let value = match action {
+            Action::Set(value) | Action::SetIfAbsent(value) | Action::Append(value) => of(value, host),
+            Action::Join(value) => of(value, host).map(|value| {
+                let mut values = all(headers(host), name);
+                values.push(value);
+                values.join(&b", "[..])
+            }),
+            Action::Remove => None,
+        };
+        let headers = headers(host);
+        match (action, value) {
+            (Action::SetIfAbsent(_), _) if present => true,
+            (Action::Append(_), Some(value)) => append(headers, name, &value).is_ok(),
+            (_, Some(value)) => set(headers, name, &value).is_ok(),
+            (Action::Remove, None) => remove(headers, name).is_ok(),
+            (Action::Set(_) | Action::Join(_), None) => {
+                headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                false
+            }
+            (Action::SetIfAbsent(_) | Action::Append(_), None) => false,
+        }
+    }
+
+    fn of(value: &Value, host: &Host) -> Option<Vec<u8>> {
+        match value {
+            Value::Text(text) => Some(text.clone().into_bytes()),
+            Value::ClientAddress => Some(host.client.to_string().into_bytes()),
+            Value::Scheme => Some(if host.is_tls { b"https".to_vec() } else { b"http".to_vec() }),
+            Value::Host => first(&host.headers, "host").or_else(|| Some(host.host.clone()?.into_bytes())),
+            Value::RequestId => Some(host.request_id.clone().into_bytes()),
+            Value::Header(name) => first(&host.headers, name),
+        }
+    }
+}
+
 pub mod request_edit {
     use super::{Edit, append, ask, editable, remove, set};
     use crate::EditError;
     use crate::mock::Response;
 
+    pub fn apply(prepared: u32) -> u32 {
+        super::prepared_edits::apply(prepared, |host| &mut host.headers)
+    }
     pub fn set_header(name: &str, value: &str) -> Edit {
         set_header_bytes(name, value.as_bytes())
     }
@@ -292,6 +367,9 @@ pub mod response {
     use super::{Edit, all, append, ask, first, remove, set, text};
     use crate::EditError;
 
+    pub fn apply(prepared: u32) -> u32 {
+        super::prepared_edits::apply(prepared, |host| &mut host.response.headers)
+    }
     pub fn status() -> u16 {
         ask(|host| host.response.status)
     }

@@ -12,12 +12,12 @@
 //! - `x-real-ip`: default false. The client's address.
 //! - `forwarded`: default false. All of it in one standard header, RFC 7239.
 
+mod forwarded;
 mod network;
-mod text;
 
+use jackfield_plugin::prepared_edits::{self, Action, Edit, Prepared, Value};
 use jackfield_plugin::{FilterContext, HttpFilter, Phases, request, request_edit, settings};
 use network::Network;
-use text::Text;
 
 #[derive(serde::Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
@@ -45,15 +45,23 @@ impl Default for Settings {
 }
 
 pub struct XForwardedFor {
-    settings: Settings,
     trusted: Vec<Network>,
+    /// What is edited of a request from a trusted proxy, and from anyone else.
+    from_trusted: Prepared,
+    from_strangers: Prepared,
+    forwarded: bool,
 }
 
 impl HttpFilter for XForwardedFor {
     fn configure(settings: &str) -> Result<Self, String> {
         let settings: Settings = settings::parse(settings)?;
         let networks = settings.trusted.iter().map(|network| network.parse());
-        Ok(Self { trusted: networks.collect::<Result<_, String>>()?, settings })
+        Ok(Self {
+            trusted: networks.collect::<Result<_, String>>()?,
+            from_trusted: prepare(&settings, true)?,
+            from_strangers: prepare(&settings, false)?,
+            forwarded: settings.forwarded,
+        })
     }
 
     fn phases(&self) -> Phases {
@@ -61,61 +69,42 @@ impl HttpFilter for XForwardedFor {
     }
 
     fn on_request(&mut self, context: &FilterContext) {
-        let on = &self.settings;
         let client = context.client.to_bits();
         let trusted = self.trusted.iter().any(|network| network.contains(client));
-        let address = Text::of(context.client.to_ip());
-        let proto = if context.is_tls { "https" } else { "http" };
-
-        if on.x_forwarded_for {
-            list("x-forwarded-for", address.as_str(), trusted);
-        }
-        if on.x_forwarded_proto {
-            first("x-forwarded-proto", Some(proto), trusted);
-        }
-        if on.x_forwarded_host {
-            pass_host("x-forwarded-host", trusted);
-        }
-        if on.x_real_ip {
-            first("x-real-ip", Some(address.as_str()), trusted);
-        }
-        if on.forwarded {
-            let element = text::forwarded(address.as_str(), requested_host().as_deref(), proto);
-            list("forwarded", &element, trusted);
+        request_edit::apply(if trusted { self.from_trusted } else { self.from_strangers });
+        if self.forwarded {
+            forwarded(context, trusted);
         }
     }
 }
 
-/// As the client wrote it, with the port, or at least the one that the request is routed by.
-fn requested_host() -> Option<String> {
-    request::header("host").or_else(request::host)
+/// The edits of a request that comes from a trusted proxy or not. A client's own header never
+/// passes: one that cannot be set is removed.
+fn prepare(on: &Settings, trusted: bool) -> Result<Prepared, String> {
+    // A list that each proxy adds to, and what the first proxy sets.
+    let list: fn(Value) -> Action = if trusted { Action::Join } else { Action::Set };
+    let first: fn(Value) -> Action = if trusted { Action::SetIfAbsent } else { Action::Set };
+    let edits = [
+        (on.x_forwarded_for, "x-forwarded-for", list(Value::ClientAddress)),
+        (on.x_forwarded_proto, "x-forwarded-proto", first(Value::Scheme)),
+        (on.x_forwarded_host, "x-forwarded-host", first(Value::Host)),
+        (on.x_real_ip, "x-real-ip", first(Value::ClientAddress)),
+    ];
+    let edits: Vec<Edit> =
+        edits.into_iter().filter(|(on, ..)| *on).map(|(_, name, action)| Edit::new(name, action)).collect();
+    prepared_edits::prepare(&edits).map_err(|error| error.message().to_owned())
 }
 
-/// The requested host, as [`first`].
-fn pass_host(name: &str, trusted: bool) {
-    if trusted && request::header_hash(name).is_some() {
-        return;
-    }
-    if request_edit::copy_header("host", name).is_err() {
-        first(name, request::host().as_deref(), false);
-    }
-}
-
-/// A header that each proxy adds to.
-fn list(name: &str, value: &str, trusted: bool) {
-    let edited = if trusted { request_edit::join_header(name, value) } else { request_edit::set_header(name, value) };
+/// The one header whose value is put together here.
+fn forwarded(context: &FilterContext, trusted: bool) {
+    const NAME: &str = "forwarded";
+    let host = request::header("host").or_else(request::host);
+    let proto = if context.is_tls { "https" } else { "http" };
+    let element = forwarded::element(&request::client_address(), host.as_deref(), proto);
+    let edited =
+        if trusted { request_edit::join_header(NAME, &element) } else { request_edit::set_header(NAME, &element) };
     if edited.is_err() {
-        let _ = request_edit::remove_header(name);
-    }
-}
-
-/// A header that the first proxy sets. One that cannot be set is removed: a client's must not pass.
-fn first(name: &str, value: Option<&str>, trusted: bool) {
-    if trusted && request::header_hash(name).is_some() {
-        return;
-    }
-    if value.is_none_or(|value| request_edit::set_header(name, value).is_err()) {
-        let _ = request_edit::remove_header(name);
+        let _ = request_edit::remove_header(NAME);
     }
 }
 

@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
             import jackfield:plugin/edits@0.1.0;
             import jackfield:plugin/endpoints@0.1.0;
             import jackfield:plugin/request@0.1.0;
+            import jackfield:plugin/prepared-edits@0.1.0;
             import jackfield:plugin/request-edit@0.1.0;
             import jackfield:plugin/response@0.1.0;
             import jackfield:plugin/reply@0.1.0;

@@ -9,6 +9,7 @@ use super::bindings::exports::jackfield::plugin::{balancing, filtering};
 use super::cache;
 use super::engine::Engine;
 use super::host::Host;
+use super::relay;
 use crate::config::PluginKind;
 
 /// The contract's package and version, as they stand in a component's imports and exports.
@@ -111,6 +112,12 @@ fn compile(engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
         Some([0, b'a', b's', b'm', ..]) => {}
         _ => return Err(LoadError::NotWasm(first_bytes(wasm))),
     }
+    if let Some(relayed) = relay::relayed(wasm)
+        && let Ok(component) = engine.cache().compile(engine.wasm(), &relayed)
+    {
+        return Ok(component);
+    }
+    // What is wrong with a plugin is told of the file as it is.
     engine.cache().compile(engine.wasm(), wasm).map_err(|error| LoadError::Invalid(one_line(&error)))
 }
 

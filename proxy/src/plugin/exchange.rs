@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +30,8 @@ pub struct Client {
     pub sni: Option<Arc<str>>,
     /// A hash of the IP address, without the port.
     pub hash: u64,
+    /// The IP address as a header's value, made when first asked for: a connection has many requests.
+    text: OnceLock<HeaderValue>,
 }
 
 impl Client {
@@ -39,7 +41,13 @@ impl Client {
             IpAddr::V4(ip) => stable_hash(&ip.octets()),
             IpAddr::V6(ip) => stable_hash(&ip.octets()),
         };
-        Self { address, protocol, tls, sni, hash }
+        Self { address, protocol, tls, sni, hash, text: OnceLock::new() }
+    }
+
+    /// The IP address, without the port.
+    pub(super) fn address_text(&self) -> &HeaderValue {
+        let text = || HeaderValue::try_from(self.address.ip().to_string());
+        self.text.get_or_init(|| text().unwrap_or_else(|_| HeaderValue::from_static("unknown")))
     }
 
     /// The IP address in two halves, IPv4 mapped into IPv6.

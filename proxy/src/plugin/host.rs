@@ -3,6 +3,7 @@
 
 mod endpoints;
 pub(super) mod hot;
+mod prepared;
 mod request;
 mod request_edit;
 mod response;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
+use prepared::Prepared;
 use wasmtime::ResourceLimiter;
 
 use super::balancer::Balancer;
@@ -37,6 +39,7 @@ pub struct Host {
     pub(super) choice: Choice,
     pub(super) delegate: Option<Box<Balancer>>,
     pub(super) memory: MemoryLimit,
+    prepared: Prepared,
     usage: Arc<Usage>,
 }
 
@@ -89,6 +92,7 @@ impl Host {
             choice: Choice::default(),
             delegate: None,
             memory: MemoryLimit::new(usage.config.limits.memory),
+            prepared: Prepared::default(),
             usage: Arc::clone(usage),
         }
     }

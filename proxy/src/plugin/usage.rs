@@ -160,6 +160,8 @@ impl Health {
 #[derive(Debug, Default)]
 pub struct Totals {
     shards: [Shard; Self::SHARDS],
+    /// Of all workers beyond those.
+    rest: Shard,
     failures: AtomicU64,
 }
 
@@ -174,18 +176,31 @@ impl Totals {
     const SHARDS: usize = 16;
 
     pub(super) fn count(&self, worker: usize, took: Duration) {
-        let shard = &self.shards[worker % Self::SHARDS];
-        shard.calls.fetch_add(1, Relaxed);
-        shard.nanos.fetch_add(took.as_nanos() as u64, Relaxed);
+        let nanos = took.as_nanos() as u64;
+        match self.shards.get(worker) {
+            Some(own) => {
+                // Nobody else writes here: a plain addition costs a tenth of an atomic one.
+                own.calls.store(own.calls.load(Relaxed) + 1, Relaxed);
+                own.nanos.store(own.nanos.load(Relaxed) + nanos, Relaxed);
+            }
+            None => {
+                self.rest.calls.fetch_add(1, Relaxed);
+                self.rest.nanos.fetch_add(nanos, Relaxed);
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().chain([&self.rest])
     }
 
     pub fn calls(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.calls.load(Relaxed)).sum()
+        self.all().map(|shard| shard.calls.load(Relaxed)).sum()
     }
 
     /// Wall time spent in calls.
     pub fn time(&self) -> Duration {
-        Duration::from_nanos(self.shards.iter().map(|shard| shard.nanos.load(Relaxed)).sum())
+        Duration::from_nanos(self.all().map(|shard| shard.nanos.load(Relaxed)).sum())
     }
 
     pub fn failures(&self) -> u64 {

@@ -76,6 +76,23 @@ remove=Forbidden"#,
 }
 
 #[test]
+fn prepared_edits_are_no_way_around() {
+    check(
+        "/meddle/prepared",
+        "length=Forbidden
+remove-host=Forbidden
+name=Malformed
+value=Malformed
+source=Malformed
+text=TooMany
+made=0
+without-value=1
+on-the-response=4294967295
+lists=1020",
+    );
+}
+
+#[test]
 fn messages_that_are_none() {
     check(
         "/meddle/messages",

@@ -12,7 +12,7 @@ use crate::endpoint::stable_hash;
 use crate::plugin::bindings::jackfield::plugin::edits::EditError;
 
 type Store<'a> = StoreContextMut<'a, Host>;
-type Edit = fn(&mut HeaderMap, HeaderName, HeaderValue) -> Result<(), EditError>;
+type Edit = fn(&mut HeaderMap, &HeaderName, HeaderValue) -> Result<(), EditError>;
 
 pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
@@ -25,14 +25,14 @@ pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
             let bytes = value.len();
             let line = header_name(&name).and_then(|name| Ok((name, own_value(&value)?)));
             let edited =
-                line.and_then(|(name, value)| edit(&mut store.data_mut().request_mut(bytes)?.headers, name, value));
+                line.and_then(|(name, value)| edit(&mut store.data_mut().request_mut(bytes)?.headers, &name, value));
             Ok((edited,))
         })?;
     }
     edits.func_wrap("copy-header", |mut store: Store<'_>, (source, name): (WasmStr, WasmStr)| {
         let value = store.data().first(&source.to_str(&store)?).cloned();
         let name = header_name(&name.to_str(&store)?);
-        let copied = name.and_then(|name| store.data_mut().set_copied(name, value));
+        let copied = name.and_then(|name| store.data_mut().set_copied(&name, value));
         Ok((copied,))
     })?;
     let mut request = linker.instance("jackfield:plugin/request@0.1.0")?;

@@ -21,7 +21,7 @@ impl types::Host for Host {}
 
 impl request::Host for Host {
     fn client_address(&mut self) -> String {
-        self.of_exchange(|exchange| exchange.client.address.ip().to_string()).unwrap_or_default()
+        self.of_exchange(|exchange| text(exchange.client.address_text())).flatten().unwrap_or_default()
     }
 
     fn client_ip(&mut self) -> types::Address {

@@ -17,6 +17,10 @@ const MAX_ANSWER_BYTES: usize = 1 << 20;
 impl edits::Host for Host {}
 
 impl request_edit::Host for Host {
+    fn apply(&mut self, prepared: u32) -> u32 {
+        self.make_prepared(prepared, Phase::Request)
+    }
+
     fn set_header(&mut self, name: String, value: String) -> Result<(), EditError> {
         set(&mut self.request_mut(value.len())?.headers, &name, value)
     }
@@ -30,12 +34,12 @@ impl request_edit::Host for Host {
     }
 
     fn join_header(&mut self, name: String, value: String) -> Result<(), EditError> {
-        join_value(&mut self.request_mut(value.len())?.headers, header_name(&name)?, header_value(value)?)
+        join_value(&mut self.request_mut(value.len())?.headers, &header_name(&name)?, header_value(value)?)
     }
 
     fn copy_header(&mut self, source: String, name: String) -> Result<(), EditError> {
         let value = self.first(&source).cloned();
-        self.set_copied(header_name(&name)?, value)
+        self.set_copied(&header_name(&name)?, value)
     }
 
     fn remove_header(&mut self, name: String) -> Result<(), EditError> {
@@ -110,7 +114,7 @@ impl request_edit::Host for Host {
 }
 
 impl Host {
-    pub(super) fn set_copied(&mut self, name: HeaderName, value: Option<HeaderValue>) -> Result<(), EditError> {
+    pub(super) fn set_copied(&mut self, name: &HeaderName, value: Option<HeaderValue>) -> Result<(), EditError> {
         let value = value.ok_or(EditError::Unknown)?;
         set_value(&mut self.request_mut(value.len())?.headers, name, value)
     }
@@ -125,22 +129,22 @@ pub(super) fn final_status(status: u16) -> Result<StatusCode, EditError> {
 }
 
 pub(super) fn set(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes>) -> Result<(), EditError> {
-    set_value(headers, header_name(name)?, header_value(value)?)
+    set_value(headers, &header_name(name)?, header_value(value)?)
 }
 
 pub(super) fn append(headers: &mut HeaderMap, name: &str, value: impl Into<Bytes>) -> Result<(), EditError> {
-    append_value(headers, header_name(name)?, header_value(value)?)
+    append_value(headers, &header_name(name)?, header_value(value)?)
 }
 
-pub(super) fn set_value(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), EditError> {
-    if headers.len() >= MAX_HEADERS && !headers.contains_key(&name) {
+pub(super) fn set_value(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Result<(), EditError> {
+    if headers.len() >= MAX_HEADERS && !headers.contains_key(name) {
         return Err(EditError::TooMany);
     }
     headers.try_insert(name, value).map_err(|_| EditError::TooMany)?;
     Ok(())
 }
 
-pub(super) fn append_value(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), EditError> {
+pub(super) fn append_value(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Result<(), EditError> {
     if headers.len() >= MAX_HEADERS {
         return Err(EditError::TooMany);
     }
@@ -148,12 +152,12 @@ pub(super) fn append_value(headers: &mut HeaderMap, name: HeaderName, value: Hea
     Ok(())
 }
 
-pub(super) fn join_value(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), EditError> {
-    if !headers.contains_key(&name) {
+pub(super) fn join_value(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> Result<(), EditError> {
+    if !headers.contains_key(name) {
         return append_value(headers, name, value);
     }
     let mut list = Vec::new();
-    for line in headers.get_all(&name) {
+    for line in headers.get_all(name) {
         list.extend_from_slice(line.as_bytes());
         list.extend_from_slice(b", ");
     }

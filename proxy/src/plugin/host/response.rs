@@ -18,6 +18,10 @@ impl Host {
 }
 
 impl response::Host for Host {
+    fn apply(&mut self, prepared: u32) -> u32 {
+        self.make_prepared(prepared, Phase::Response)
+    }
+
     fn status(&mut self) -> u16 {
         self.response().map_or(0, |response| response.status.as_u16())
     }

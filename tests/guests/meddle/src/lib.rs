@@ -1,6 +1,7 @@
 //! A plugin that tries what a plugin may not do, and tells what came of it. What it tries stands in
 //! the path of the request. Fixture of the tests; both a balancer and an HTTP filter.
 
+use jackfield_plugin::prepared_edits::{self, Action, Edit, Prepared, Value};
 use jackfield_plugin::{
     Balancer, EditError, EndpointSet, FilterContext, HttpFilter, Phases, PickContext, delegate, log, reply, request,
     request_edit, response,
@@ -52,6 +53,7 @@ impl HttpFilter for Meddle {
         match path.strip_prefix("/meddle/") {
             Some("headers") => tell(&headers()),
             Some("messages") => tell(&messages()),
+            Some("prepared") => tell(&prepared()),
             Some("flood") => flood(),
             Some("notes") => tell(&notes()),
             Some("huge") => huge(),
@@ -125,6 +127,30 @@ fn headers() -> Vec<String> {
         word("remove", request_edit::remove_header("host")),
     ];
     set_names.chain(set_values).chain(bytes).collect()
+}
+
+fn prepared() -> Vec<String> {
+    let list =
+        |name: &str, action| prepared_edits::prepare(&[Edit::new("x-good", Action::Remove), Edit::new(name, action)]);
+    let text = |text: &str| Action::Set(Value::Text(text.to_owned()));
+    let word = |what: &str, tried: Result<Prepared, EditError>| word(what, tried.map(|_| ()));
+    let Ok(good) = list("x-prepared", Action::Append(Value::Host)) else { return Vec::new() };
+    let refused = vec![
+        word("length", list("content-length", text("1"))),
+        word("remove-host", list("host", Action::Remove)),
+        word("name", list("a b", text("1"))),
+        word("value", list("x-a", text("a\r\nx-injected: 1"))),
+        word("source", list("x-a", Action::Set(Value::Header("a b".to_owned())))),
+        word("text", list("x-a", text(&"a".repeat(64 << 10)))),
+        format!("made={}", request_edit::apply(good)),
+        format!(
+            "without-value={}",
+            request_edit::apply(list("x-a", Action::Join(Value::Header("x-no".to_owned()))).unwrap_or(good))
+        ),
+        format!("on-the-response={}", response::apply(good)),
+    ];
+    let lists = (0..2000).filter(|_| prepared_edits::prepare(&[]).is_ok()).count();
+    refused.into_iter().chain([format!("lists={lists}")]).collect()
 }
 
 fn messages() -> Vec<String> {
