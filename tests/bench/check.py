@@ -8,7 +8,7 @@ import subprocess
 from typing import Optional
 
 from contender import Contender
-from origin import SIZES, SMALL
+from origin import GRPC_FRAME, SIZES, SMALL
 from program import find
 
 
@@ -53,8 +53,10 @@ def get(contender: Contender, path: str, headers: Optional[dict] = None) -> byte
 def check_grpc(contender: Contender) -> None:
     """The trailer must come through."""
     url = f"http://127.0.0.1:{contender.port}/bench.Echo/Say"
-    command = [find("nghttp") or "nghttp", "-v", "--no-dep", "-H", ":method: POST", "-H", "te: trailers"]
-    command += ["-H", "content-type: application/grpc", url]
+    frame = contender.job.folder / "frame"
+    frame.write_bytes(GRPC_FRAME)
+    command = [find("nghttp") or "nghttp", "-v", "--no-dep", "-d", str(frame)]
+    command += ["-H", "te: trailers", "-H", "content-type: application/grpc", url]
     said = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout
     for wanted in (":status: 200", "grpc-status: 0", "x-forwarded: "):
         expect(wanted in said, f"no {wanted!r} in the answer to a gRPC call")

@@ -32,7 +32,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of a proxy. `tool` is "wrk", "h2load" or "udp"."""
+    """What is asked of a proxy. `tool` is "wrk", "h2load", or of our own: "tls-new", "udp"."""
 
     tool: str = "wrk"
     scheme: str = "http"
@@ -44,8 +44,8 @@ class Load:
     streams: int = 1
     # Bytes of the body where requests are so long that those unfinished at the end of a round count.
     body: Optional[int] = None
-    # A file to post.
-    post: Optional[Path] = None
+    # A body to post.
+    post: bytes = b""
     headers: tuple[str, ...] = ()
     # HTTP/1.1 from h2load.
     http1: bool = False
@@ -54,13 +54,14 @@ class Load:
 
     def missing(self) -> Optional[str]:
         """Why it cannot run; `None`: it can."""
-        if self.tool == "udp" or find(self.tool):
+        if self.tool not in PACKAGES or find(self.tool):
             return None
         return f"{self.tool} is not installed ({PACKAGES[self.tool]})"
 
     def run(self, port: int, seconds: float, place: Place) -> Outcome:
         """Loads the proxy on that port for so long."""
-        return {"wrk": self.wrk, "h2load": self.h2load, "udp": self.udp}[self.tool](port, seconds, place)
+        tools = {"wrk": self.wrk, "h2load": self.h2load, "tls-new": self.tls_new, "udp": self.udp}
+        return tools[self.tool](port, seconds, place)
 
     def url(self, port: int) -> str:
         """Of the proxy."""
@@ -83,7 +84,9 @@ class Load:
         command += [f"--log-file={log}"] + [argument for header in self.headers for argument in ("-H", header)]
         command += ["--h1"] if self.http1 else []
         command += [f"--rps={self.rate}"] if self.rate else []
-        command += ["-d", str(self.post)] if self.post else []
+        if self.post:
+            (place.folder / "post").write_bytes(self.post)
+            command += ["-d", str(place.folder / "post")]
         said = output(command + [self.url(port)], place)
         latencies = sorted(int(line.rpartition("\t")[2]) for line in log.read_text().splitlines())
         counts = {kind: int(count) for count, kind in re.findall(r"(\d+) (\w+)", line_of(said, "requests:"))}
@@ -93,12 +96,20 @@ class Load:
             counts["2xx"], seconds, percentile(latencies, 0.5), percentile(latencies, 0.99), ", ".join(wrong)
         )
 
+    def tls_new(self, port: int, seconds: float, place: Place) -> Outcome:
+        """A full handshake for each request."""
+        return self.own("tls_new.py", [str(port), str(seconds), str(self.connections)], place)
+
     def udp(self, port: int, seconds: float, place: Place) -> Outcome:
         """Each client has one datagram in flight."""
-        command = [sys.executable, str(HERE / "udp.py"), "load", str(port), str(seconds), str(self.connections), "64"]
-        said = json.loads(output(command, place))
-        wrong = [f"{said[kind]} {kind}" for kind in ("lost", "wrong") if said[kind]]
-        return Outcome(said["requests"], said["microseconds"] / 1e6, said["p50"], said["p99"], ", ".join(wrong))
+        return self.own("udp.py", ["load", str(port), str(seconds), str(self.connections), "64"], place)
+
+    def own(self, script: str, arguments: list[str], place: Place) -> Outcome:
+        """One of our own generators; whatever it counts beside what is usual is an error."""
+        said = json.loads(output([sys.executable, str(HERE / script), *arguments], place))
+        requests, microseconds, p50, p99 = (said.pop(key) for key in ("requests", "microseconds", "p50", "p99"))
+        wrong = [f"{count} {kind}" for kind, count in said.items() if count]
+        return Outcome(requests, microseconds / 1e6, p50, p99, ", ".join(wrong))
 
 
 def output(command: list[str], place: Place) -> str:

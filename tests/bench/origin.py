@@ -40,8 +40,14 @@ http {{
         {grpc}
         http2_max_concurrent_streams 1024;
         root {folder}/files;
-        # A static file may not be posted to; the answer is turned into the file.
-        error_page 405 =200 $uri;
+        # Reading the request to its end before the answer is what `mirror` is for: an origin that does not ends the
+        # stream with a RST_STREAM, and nginx as a proxy takes it for one of a foreign stream.
+        location /bench.Echo/ {{
+            mirror /nowhere;
+            # A static file may not be posted to; the answer is turned into the file.
+            error_page 405 =200 /frame;
+        }}
+        location = /nowhere {{ return 204; }}
         add_header x-forwarded $http_x_forwarded_for;
         add_trailer grpc-status 0;
         types {{ }}
@@ -89,9 +95,10 @@ def write_files(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("64k", "10m"):
         (folder / name).write_bytes(b"0123456789abcde\n" * (SIZES[name] // 16))
+    (folder / "frame").write_bytes(GRPC_FRAME)
     service = folder / "bench.Echo"
     service.mkdir(exist_ok=True)
-    (service / "Say").write_bytes(GRPC_FRAME)
+    (service / "Say").touch()
     # nginx's worker is nobody when it was started by root.
     for parent in (folder.parents[1], folder.parents[0], folder, service):
         parent.chmod(0o755)

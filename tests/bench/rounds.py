@@ -74,6 +74,8 @@ def one_round(contender: Contender, scenario: Scenario, effort: Effort, place: P
     spent = measure.cpu(contender.pid) - before
     if not outcome.requests:
         outcome = replace(outcome, requests=float("nan"), failed=outcome.failed or "no request was answered")
+    if outcome.failed:
+        outcome = replace(outcome, failed=f"{outcome.failed}; it says: {contender.program.last_words()[:300]!r}")
     return {
         "cpu": spent.total / outcome.requests,
         "user": spent.user / outcome.requests,

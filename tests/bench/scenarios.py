@@ -47,6 +47,7 @@ GRPC_LOAD = Load(
     path="/bench.Echo/Say",
     connections=16,
     streams=4,
+    post=GRPC_FRAME,
     headers=("content-type: application/grpc", "te: trailers"),
 )
 
@@ -57,7 +58,7 @@ SCENARIOS = [
     Scenario("http1-10m", "HTTP/1.1, 10 MiB", HTTP, Load(path="/10m", body=SIZES["10m"])),
     Scenario("http1-new", "HTTP/1.1, new connection each", HTTP, Load(close=True)),
     Scenario("tls-small", "HTTP/1.1 over TLS, 129 bytes", TLS, Load(scheme="https")),
-    Scenario("tls-new", "TLS, new connection each", TLS, Load(scheme="https", close=True)),
+    Scenario("tls-new", "TLS, new connection each", TLS, Load(tool="tls-new", connections=16)),
     Scenario(
         "http2-small",
         "HTTP/2 over TLS, 129 bytes",

@@ -15,7 +15,7 @@ MAIN = """
 worker_processes 1;
 daemon off;
 pid {folder}/pid;
-error_log {folder}/error.log;
+error_log stderr;
 events {{ worker_connections {connections}; }}
 """
 
@@ -26,6 +26,8 @@ http {{
     keepalive_requests 1000000000;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+    # 1.22 would stay at TLS 1.2 by itself; the others take 1.3.
+    ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_tickets off;
     ssl_session_cache off;
     upstream origins {{
