@@ -7,15 +7,18 @@ import tempfile
 import time
 from pathlib import Path
 
+import plot
 import report
 import results as store
 import rounds
 from origin import Origins
+from others import OTHERS
 from peers.jackfield import Jackfield
 from place import Place
 from scenarios import PEERS, SCENARIOS, VARIANTS
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parents[1] / "docs"
 
 
 def main() -> None:
@@ -29,7 +32,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="jackfield-bench-") as folder:
             Path(folder).chmod(0o755)
             measure_all(options, Place(Path(folder), options.pin), results)
-    print(report.markdown(results))
+    print("\n" + report.markdown(results))
+    if options.write_docs:
+        report.write_docs(results, DOCS / "performance.md")
+        plot.draw(results, DOCS / "performance.svg")
 
 
 def measure_all(options: argparse.Namespace, place: Place, results: dict) -> None:
@@ -45,6 +51,13 @@ def measure_all(options: argparse.Namespace, place: Place, results: dict) -> Non
             peers = [peer for peer in scenario.peers() if not options.peers or peer.name in options.peers]
             results["scenarios"][scenario.name] = rounds.run(scenario, peers, effort, place, origins, say)
             store.save(options.results, results)
+        for other in OTHERS:
+            if options.only and other.name not in options.only:
+                continue
+            print(f"== {other.name}", flush=True)
+            peers = [peer for peer in PEERS if not options.peers or peer.name in options.peers]
+            results["others"][other.name] = other.run(peers, effort, place, origins, say)
+            store.save(options.results, results)
     finally:
         origins.stop()
 
@@ -57,9 +70,9 @@ def say(line: str) -> None:
 def parse() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
-    names = [scenario.name for scenario in SCENARIOS]
+    names = [one.name for one in [*SCENARIOS, *OTHERS]]
     everyone = [peer.name for peer in PEERS + VARIANTS]
-    parser.add_argument("--only", type=list_of(names), metavar="NAME,…", help="scenarios: " + ", ".join(names))
+    parser.add_argument("--only", type=list_of(names), metavar="NAME,…", help="of " + ", ".join(names))
     parser.add_argument("--peers", type=list_of(everyone), metavar="NAME,…", help=", ".join(everyone))
     parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s; for a first look")
     parser.add_argument("--rounds", type=int, help="of each contender (default 5)")
@@ -68,6 +81,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--jackfield", type=Path, metavar="FILE", help="the program to measure (default: build it)")
     parser.add_argument("--results", type=Path, default=HERE / "results/results.json", metavar="FILE", help="merged into")
     parser.add_argument("--report", action="store_true", help="measure nothing, report what is in the results")
+    parser.add_argument("--write-docs", action="store_true", help="put tables and picture into docs/performance.*")
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 5)
     options.seconds = options.seconds or (1 if options.quick else 2)

@@ -34,6 +34,7 @@ def machine() -> dict:
         "cpu": model[0].partition(":")[2].strip() if model else platform.machine(),
         "cores": os.cpu_count(),
         "kernel": platform.release(),
+        "load": os.getloadavg()[0],
     }
 
 

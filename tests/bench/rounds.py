@@ -9,8 +9,10 @@ import measure
 from check import check
 from contender import Contender
 from origin import Origins
+from peers.jackfield import Jackfield
 from peers.peer import Peer
 from place import Place
+from plugin_time import plugin_times
 from scenarios import Scenario
 
 
@@ -47,6 +49,8 @@ def run(scenario: Scenario, peers: list[Peer], effort: Effort, place: Place, ori
                 say(f"  round {number + 1} {describe(contender.peer.name, one)}")
         for contender in contenders:
             results[contender.peer.name]["memory"] = measure.memory(contender.pid)
+            if isinstance(contender.peer, Jackfield):
+                results[contender.peer.name]["plugins"] = plugin_times(contender)
     finally:
         for contender in contenders:
             contender.stop()

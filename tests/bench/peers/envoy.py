@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Optional
 
@@ -40,7 +41,9 @@ class Envoy(Peer):
         return super().missing(service)
 
     def version(self) -> str:
-        return self.ask("--version").split("/")[1]
+        # The path of the program stands before it, and has slashes too.
+        found = re.search(r"/(\d+\.\d+\.\d+)/", self.ask("--version"))
+        return found[1] if found else "unknown"
 
     def command(self, job: Job) -> list[str]:
         config = {

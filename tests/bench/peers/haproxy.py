@@ -11,6 +11,8 @@ CONFIG = """
 global
     nbthread 1
     maxconn {connections}
+    # Starts even where not both sides of so many connections may be open; the servers' sides are few.
+    no strict-limits
     tune.ssl.cachesize 0
     ssl-default-bind-options no-tls-tickets
 defaults

@@ -86,7 +86,7 @@ class Nginx(Peer):
         text = (MAIN + (STREAMING if streaming else HTTP)).format(
             module=f"load_module {STREAM};" if streaming else "",
             folder=job.folder,
-            connections=2 * service.clients,
+            connections=service.clients + 2048,
             servers=lines([f"server {endpoint};" for endpoint in job.endpoints], 8),
             port=job.port,
             listen=listen(service),
