@@ -11,13 +11,17 @@ import plot
 import report
 import results as store
 import rounds
+import starting
 from origin import Origins
 from others import OTHERS
 from peers.jackfield import Jackfield
 from place import Place
+from program import find
 from scenarios import PEERS, SCENARIOS, VARIANTS
 
 HERE = Path(__file__).resolve().parent
+# Without these there is no origin and no certificate; what else is missing is shown in the tables.
+NEEDED = {"nginx": "Debian: nginx", "openssl": "Debian: openssl"}
 DOCS = HERE.parents[1] / "docs"
 
 
@@ -26,6 +30,9 @@ def main() -> None:
     options = parse()
     Jackfield.binary = options.jackfield.resolve() if options.jackfield else None
     results = store.load(options.results)
+    needed = [f"{tool} ({package})" for tool, package in NEEDED.items() if not find(tool)]
+    if needed and not options.report:
+        raise SystemExit(f"not installed: {', '.join(needed)}")
     if not options.report:
         results["machine"] = {**store.machine(), "pinned": options.pin}
         results["versions"].update({peer.name: peer.version() for peer in PEERS if peer.path()})
@@ -44,6 +51,7 @@ def measure_all(options: argparse.Namespace, place: Place, results: dict) -> Non
     origins = Origins(place)
     time.sleep(0.3)
     try:
+        warm_cache(place, origins)
         for scenario in SCENARIOS:
             if options.only and scenario.name not in options.only:
                 continue
@@ -60,6 +68,12 @@ def measure_all(options: argparse.Namespace, place: Place, results: dict) -> Non
             store.save(options.results, results)
     finally:
         origins.stop()
+
+
+def warm_cache(place: Place, origins: Origins) -> None:
+    """Has Jackfield compile its plugins once, so that no memory that is measured holds the compiler's."""
+    if Jackfield.binary:
+        starting.several(Jackfield("jackfield"), 0, place, origins, cold=False)
 
 
 def say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import results as store
 import rounds
 from load import Load
 from origin import Origins
@@ -21,8 +22,8 @@ def run(peers: list[Peer], effort: rounds.Effort, place: Place, origins: Origins
     full = Scenario("full-load", "", HTTP, Load(tool="h2load", http1=True, connections=CONNECTIONS))
     pace = [peer for peer in peers if peer.name in PACE]
     say("  at full load:")
-    results = rounds.run(full, pace, rounds.Effort(2, effort.seconds, effort.warm_up), place, origins, say)
-    rates = [max(one["rate"] for one in found["rounds"]) for found in results.values() if "rounds" in found]
+    maxima = rounds.run(full, pace, rounds.Effort(2, effort.seconds, effort.warm_up), place, origins, say)
+    rates = [found["rate"] for found in map(store.summary, maxima.values()) if found]
     if not rates:
         return {peer.name: {"skipped": "none of those that set the rate can run"} for peer in peers}
     rate = max(1, int(min(rates) / 2 / CONNECTIONS))

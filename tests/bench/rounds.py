@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import measure
 from check import check
 from contender import Contender
+from load import Outcome
 from origin import Origins
 from peers.jackfield import Jackfield
 from peers.peer import Peer
@@ -49,7 +50,7 @@ def run(scenario: Scenario, peers: list[Peer], effort: Effort, place: Place, ori
                 say(f"  round {number + 1} {describe(contender.peer.name, one)}")
         for contender in contenders:
             results[contender.peer.name]["memory"] = measure.memory(contender.pid)
-            if isinstance(contender.peer, Jackfield):
+            if isinstance(contender.peer, Jackfield) and contender.program.process.poll() is None:
                 results[contender.peer.name]["plugins"] = plugin_times(contender)
     finally:
         for contender in contenders:
@@ -72,7 +73,7 @@ def begin(peer: Peer, scenario: Scenario, effort: Effort, place: Place, origins:
 def one_round(contender: Contender, scenario: Scenario, effort: Effort, place: Place) -> dict:
     """Times per request in microseconds; `busy` is the part of one CPU that the proxy took."""
     before = measure.cpu(contender.pid)
-    outcome = scenario.load.run(contender.port, effort.seconds, place)
+    outcome = load_once(contender, scenario, effort, place)
     # The last connections are still being closed.
     time.sleep(0.05)
     spent = measure.cpu(contender.pid) - before
@@ -90,6 +91,14 @@ def one_round(contender: Contender, scenario: Scenario, effort: Effort, place: P
         "busy": spent.total / 1e6 / outcome.seconds,
         "failed": outcome.failed,
     }
+
+
+def load_once(contender: Contender, scenario: Scenario, effort: Effort, place: Place) -> Outcome:
+    """A generator that fails makes the round invalid; the others go on."""
+    try:
+        return scenario.load.run(contender.port, effort.seconds, place)
+    except (OSError, RuntimeError, ValueError) as error:
+        return Outcome(0, effort.seconds, 0, 0, f"the load generator failed: {error}")
 
 
 def describe(name: str, one: dict) -> str:
