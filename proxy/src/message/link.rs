@@ -39,6 +39,12 @@ impl Link {
         polled.is_pending() && self.input.is_empty() && self.output.is_empty()
     }
 
+    /// So much will come: it is read in as few pieces as it may be.
+    pub fn expect(&mut self, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.room = self.room.max(bytes.min(Self::MOST_ROOM));
+    }
+
     /// Idle connections keep no large buffers.
     pub fn rest(&mut self) {
         if self.room > Self::LEAST_ROOM {
@@ -63,7 +69,7 @@ impl Link {
 
     /// Reads more into `input`; 0 is the end.
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.input.capacity() - self.input.len() < Self::LEAST_ROOM / 8 {
+        if self.input.capacity() - self.input.len() < self.room / 2 {
             self.input.reserve(self.room);
         }
         let room = self.input.capacity() - self.input.len();

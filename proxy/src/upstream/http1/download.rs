@@ -24,8 +24,9 @@ pub struct Download {
 }
 
 impl Download {
-    pub fn new(transfer: Transfer, head: &Head, pool: Rc<Pool>, max_idle: usize) -> Self {
+    pub fn new(mut transfer: Transfer, head: &Head, pool: Rc<Pool>, max_idle: usize) -> Self {
         let decoder = Decoder::new(head.framing);
+        transfer.link.expect(decoder.left().unwrap_or(0).saturating_sub(transfer.link.input.len() as u64));
         let keep_alive = head.keep_alive;
         let mut download = Self { transfer: Some(transfer), decoder, failure: None, keep_alive, pool, max_idle };
         download.give_back_when_done();
