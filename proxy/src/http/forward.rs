@@ -120,7 +120,8 @@ impl Forward<'_> {
                 result => return result,
             }
         }
-        match picked.pool.connect(picked.active.endpoint(), &self.local.upstream, purpose).await {
+        // Seldom, and large with its TLS: not in every connection's task.
+        match Box::pin(picked.pool.connect(picked.active.endpoint(), &self.local.upstream, purpose)).await {
             Ok(lease) => self.send_once(exchange, picked, lease, body).await,
             Err(error) => Err(Failed { fault: Fault::Connect(error), body: Some(body), stale: false }),
         }

@@ -63,11 +63,12 @@ pub async fn serve(
         let Head { parts, framing, lasting } = *head;
         let mut manner = Manner::of(&parts, lasting);
         let body = Client::Http1(Reader::body(&shared, framing, manner.expects_continue));
-        // Pinned where it is made: it is large, and every move of it a copy.
-        let work = pin!(super::handle(connection, parts, body));
-        let Some(Answer { head, content, record }) = answer(connection, &mut shared, work).await? else {
-            return Ok(());
+        let answered = {
+            // Pinned where it is made: it is large, and every move of it a copy.
+            let work = pin!(super::handle(connection, parts, body));
+            answer(connection, &mut shared, work).await?
         };
+        let Some(Answer { head, content, record }) = answered else { return Ok(()) };
         if let Content::Tunnel(tunnel) = content {
             write_head(&mut shared.borrow_mut().link.output, &head, manner, None);
             flush(&mut shared).await?;
