@@ -88,16 +88,15 @@ pub async fn serve(worker: &Rc<Worker>, listener: &Arc<Listener>, accepted: Acce
     let mut link = Link::new(stream);
     let begin = Instant::now();
     let timers = Timers::default();
-    let http2 = match http2 {
-        Some(chosen) => chosen,
-        None => {
-            let detected = pin!(detect_http2(&mut link, registration));
-            match timers.until(begin + running.config.header_timeout, detected).await {
-                Some(Ok(detected)) => detected,
-                Some(Err(_)) => return,
-                // HTTP/1.1 knows what to say to one who says nothing.
-                None => false,
-            }
+    let http2 = if let Some(chosen) = http2 {
+        chosen
+    } else {
+        let detected = pin!(detect_http2(&mut link, registration));
+        match timers.until(begin + running.config.header_timeout, detected).await {
+            Some(Ok(detected)) => detected,
+            Some(Err(_)) => return,
+            // HTTP/1.1 knows what to say to one who says nothing.
+            None => false,
         }
     };
     client.protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };

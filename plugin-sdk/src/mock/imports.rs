@@ -214,8 +214,10 @@ pub mod prepared_edits {
         ask(|_| ());
         for Edit { name, action } in edits {
             let text = match action {
-                Action::Set(Value::Text(text)) | Action::SetIfAbsent(Value::Text(text)) => text,
-                Action::Append(Value::Text(text)) | Action::Join(Value::Text(text)) => text,
+                Action::Set(Value::Text(text))
+                | Action::SetIfAbsent(Value::Text(text))
+                | Action::Append(Value::Text(text))
+                | Action::Join(Value::Text(text)) => text,
                 _ => "",
             };
             editable(name, text.as_bytes())?;

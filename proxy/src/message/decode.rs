@@ -147,7 +147,9 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Error> {
         Ok(httparse::Status::Complete((length, lines))) if length == bytes.len() => {
             let mut map = header_map(&bytes, lines)?;
             let framing: Vec<_> = map.keys().filter(|name| belongs_to_framing(name)).cloned().collect();
-            framing.iter().for_each(|name| drop(map.remove(name)));
+            for name in framing {
+                map.remove(name);
+            }
             Ok(Some(map))
         }
         Ok(_) => Err(Error::Malformed("trailers")),

@@ -89,10 +89,8 @@ impl<'a> Layout<'a> {
         match payload {
             Payload::ModuleSection { .. } => self.modules += 1,
             Payload::InstanceSection(instances) => self.instances += instances.count(),
-            Payload::ComponentAliasSection(aliases) => {
-                if self.add_functions(aliases)? {
-                    section.aliases = Some(aliases.clone());
-                }
+            Payload::ComponentAliasSection(aliases) if self.add_functions(aliases)? => {
+                section.aliases = Some(aliases.clone());
             }
             _ => {}
         }

@@ -149,7 +149,7 @@ mod tests {
     fn what_can_never_become_a_head_is_refused_at_once() {
         assert!(matches!(taken(b"\x16\x03\x01\x02"), Err(Fault::BadRequest(_))));
         assert!(matches!(taken(b"GET / HTTP/7"), Err(Fault::BadRequest(_))));
-        assert!(matches!(taken(&[b'a'; 20 << 10]), Err(Fault::TargetTooLong)));
+        assert!(matches!(taken(&vec![b'a'; 20 << 10]), Err(Fault::TargetTooLong)));
         let mut long = b"GET / HTTP/1.1\r\nx: ".to_vec();
         long.resize(40 << 10, b'a');
         assert!(matches!(taken(&long), Err(Fault::HeadTooLarge)));

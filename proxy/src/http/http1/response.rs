@@ -46,7 +46,7 @@ impl Manner {
     }
 
     /// How the client will know where the response ends.
-    fn framing(&self, head: &response::Parts, body: &Body) -> Framing {
+    fn framing(self, head: &response::Parts, body: &Body) -> Framing {
         let no_content = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if self.for_head || no_content || head.status.is_informational() {
             return Framing::Length(0);
@@ -59,7 +59,7 @@ impl Manner {
     }
 
     /// A length that the endpoint told speaks of a body that the client does not get here.
-    fn keeps_length(&self, status: StatusCode) -> bool {
+    fn keeps_length(self, status: StatusCode) -> bool {
         self.for_head || status == StatusCode::NOT_MODIFIED
     }
 }
@@ -160,7 +160,9 @@ pub async fn respond(
             Poll::Pending => {}
         }
         // The endpoint may wait for more of the request before it goes on.
-        sending.body().map(|body| body.drive_upload(context));
+        if let Some(body) = sending.body() {
+            body.drive_upload(context);
+        }
         let mut reader = shared.borrow_mut();
         let left = sending.left() + reader.link.output.len();
         if left == 0 && poll_gone(&mut reader, context)?.is_ready() {

@@ -36,7 +36,7 @@ fn a_connection_is_kept_unless_somebody_says_close() {
 
 #[test]
 fn what_could_be_read_in_two_ways_is_refused() {
-    let many: String = (0..=MAX_HEADERS).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let many = "x: 1\r\n".repeat(MAX_HEADERS + 1);
     for lines in [
         "content-length: 5\r\ncontent-length: 6\r\n",
         "content-length: 5, 5\r\n",
