@@ -32,7 +32,7 @@ pub enum BodyError {
 #[derive(Debug, Default)]
 pub struct Received {
     bytes: Cell<u64>,
-    ended: Cell<bool>,
+    awaited: Cell<bool>,
 }
 
 impl Received {
@@ -40,9 +40,9 @@ impl Received {
         self.bytes.get()
     }
 
-    /// The client has sent all of it.
-    pub fn has_ended(&self) -> bool {
-        self.ended.get()
+    /// The endpoint could take more than the client has sent.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.get()
     }
 }
 
@@ -52,7 +52,7 @@ impl RequestBody {
         Self(Some((client, received)))
     }
 
-    /// The client still owes something of it.
+    /// For whoever wants to know how far it is.
     pub fn watch(&self) -> Option<Rc<Received>> {
         self.0.as_ref().map(|(_, received)| Rc::clone(received))
     }
@@ -88,11 +88,12 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some((client, received)) = &mut self.0 else { return Poll::Ready(None) };
-        let frame = ready!(client.poll_frame(context));
+        let polled = client.poll_frame(context);
+        received.awaited.set(polled.is_pending());
+        let frame = ready!(polled);
         if let Some(Ok(frame)) = &frame {
             received.bytes.update(|bytes| bytes + frame.data_ref().map_or(0, |data| data.len() as u64));
         }
-        received.ended.set(frame.is_none() || client.is_end_stream());
         Poll::Ready(frame)
     }
 

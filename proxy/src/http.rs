@@ -21,7 +21,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use http::Method;
@@ -155,6 +155,13 @@ impl Connection {
     /// A request is under way.
     fn is_busy(&self) -> bool {
         self.requests.get() > 0
+    }
+
+    /// An answer to what never became a request.
+    fn count_refusal(&self, fault: &Fault) {
+        tracing::debug!(client = %self.client.address, %fault, "no request");
+        let metrics = &self.worker.telemetry.local;
+        metrics.record(self.worker.index, fault.status().as_u16(), Duration::ZERO, 0, 0);
     }
 
     /// Goes out before anything of the final response.

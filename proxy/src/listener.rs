@@ -154,7 +154,10 @@ fn start(
     let worker = Rc::clone(worker);
     match &listener.service {
         // Each request takes the view of its own moment.
-        Running::Http(_) => drop(tokio::task::spawn_local(http_connection(worker, listener, stream, peer, permit))),
+        // In a box: tokio moves a task's future several times, and this one is large.
+        Running::Http(_) => {
+            drop(tokio::task::spawn_local(Box::pin(http_connection(worker, listener, stream, peer, permit))));
+        }
         Running::Tcp(_) => {
             drop(tokio::task::spawn_local(tcp_connection(worker, view, listener, stream, peer, permit)));
         }

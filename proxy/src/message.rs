@@ -12,7 +12,7 @@ use std::io;
 
 pub use decode::{Decoded, Decoder};
 pub use encode::{Lend, SendError, Sending};
-pub use head::{Framing, Lasting, MAX_HEADERS, find_end, header_map, length_of, put_line, reason};
+pub use head::{Framing, Lasting, MAX_HEADERS, find_end, header_map, is_chunked, length_of, put_line, reason};
 pub use incoming::{Incoming, Reader};
 pub use link::Link;
 pub use stream::Stream;

@@ -15,8 +15,9 @@ use super::Connection;
 use super::headers::belongs_to_the_proxy;
 use crate::body::RequestBody;
 use crate::clock;
+use crate::config::UpstreamProtocol;
 use crate::error::Fault;
-use crate::message::Link;
+use crate::message::{self, Link};
 use crate::plugin::{Choice, Exchange, Protocol};
 use crate::upstream::http1::{self, Outgoing, Transfer};
 use crate::upstream::{Download, DownloadError, Http2, Lease, Local, Picked, Purpose, orca};
@@ -78,7 +79,7 @@ impl Forward<'_> {
             let begin = Instant::now();
             let upload = body.watch();
             // An endpoint that waits for the rest of the body is not the one that is late.
-            let late = || if upload.is_some_and(|body| !body.has_ended()) { Fault::SlowBody } else { Fault::Timeout };
+            let late = || if upload.is_some_and(|body| body.is_awaited()) { Fault::SlowBody } else { Fault::Timeout };
             let timeout = || Failed { fault: late(), body: None, stale: false };
             let done = {
                 let work = pin!(self.try_endpoint(&mut exchange, &picked, body));
@@ -113,7 +114,9 @@ impl Forward<'_> {
         picked: &Picked,
         mut body: RequestBody,
     ) -> Result<Response, Failed> {
-        let purpose = if self.upgrade.is_some() { Purpose::Upgrade } else { Purpose::Request };
+        // Only HTTP/1.1 has upgrades; who speaks only HTTP/2 gets the request without.
+        let may_upgrade = self.upgrade.is_some() && self.local.upstream.config.protocol != UpstreamProtocol::Http2;
+        let purpose = if may_upgrade { Purpose::Upgrade } else { Purpose::Request };
         if let Some(lease) = picked.pool.checkout(purpose) {
             match self.send_once(exchange, picked, lease, body).await {
                 Err(Failed { body: Some(again), stale: true, .. }) => body = again,
@@ -192,6 +195,10 @@ impl Forward<'_> {
             };
             if !head.is_interim() {
                 let rest = if head.parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
+                    if !transfer.is_sent() {
+                        let error = message::Error::Malformed("101 before the end of the request");
+                        return Err(Failed { fault: Fault::BrokenOff(error.into()), body: None, stale: false });
+                    }
                     Rest::Tunnel(transfer.into_tunnel())
                 } else {
                     let max_idle = self.local.upstream.config.max_idle;

@@ -8,8 +8,8 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::rc::{Rc, Weak};
+use std::task::{Poll, ready};
 use std::time::Instant;
 
 use tokio::io::AsyncWrite;
@@ -49,12 +49,15 @@ pub async fn serve(
     registration: &Registration,
 ) -> io::Result<()> {
     let mut shared = Rc::new(RefCell::new(Reader::new(link)));
+    // Whoever still reads a body must not keep the socket.
+    let _guard = EndOfBodies(Rc::downgrade(&shared));
     let mut is_first = true;
     loop {
         let head = match next(connection, config, &shared, registration, is_first).await? {
             Next::Request(head) => head,
-            Next::Nothing => return close(&shared).await,
+            Next::Nothing => return close(connection, &mut shared).await,
             Next::Refused(fault) => {
+                connection.count_refusal(&fault);
                 write_refusal(&mut shared.borrow_mut().link.output, &fault);
                 return linger(connection, &mut shared).await;
             }
@@ -71,17 +74,31 @@ pub async fn serve(
         let Some(Answer { head, content, record }) = answered else { return Ok(()) };
         if let Content::Tunnel(tunnel) = content {
             write_head(&mut shared.borrow_mut().link.output, &head, manner, None);
-            flush(&mut shared).await?;
+            flush(connection, config, &mut shared).await?;
             record.end(0, true);
             return open_tunnel(config, shared, tunnel).await;
         }
-        if registration.is_draining() || response::says_close(&head) {
+        let is_read_by_nobody = matches!(content, Content::Own(_)) && shared.borrow().is_long(MOST_DISCARDED);
+        if registration.is_draining() || response::says_close(&head) || is_read_by_nobody {
             manner.lasting = Lasting::Close;
         }
         let body = content.into_body(record);
         respond(connection, config.idle_timeout, &mut shared, &mut manner, head, body).await?;
-        if manner.lasting == Lasting::Close || !is_read(&shared) {
+        if !is_read(connection, &shared).await? {
             return linger(connection, &mut shared).await;
+        }
+        if manner.lasting == Lasting::Close {
+            return close(connection, &mut shared).await;
+        }
+    }
+}
+
+struct EndOfBodies(Weak<RefCell<Reader>>);
+
+impl Drop for EndOfBodies {
+    fn drop(&mut self) {
+        if let Some(reader) = self.0.upgrade() {
+            reader.borrow_mut().end_body();
         }
     }
 }
@@ -108,7 +125,7 @@ async fn next(
         }
         let is_empty = shared.borrow().link.input.is_empty();
         if is_empty {
-            shared.borrow_mut().link.forget_buffers();
+            shared.borrow_mut().link.shrink(0);
         } else if !has_begun {
             (has_begun, begin) = (true, Instant::now());
         }
@@ -140,48 +157,72 @@ async fn answer<T>(
             return Poll::Ready(Ok(Some(done)));
         }
         let mut reader = shared.borrow_mut();
-        connection.take_interim(&mut reader.link.output);
+        // One after the other: what the client does not take must not pile up.
+        if reader.link.output.is_empty() {
+            connection.take_interim(&mut reader.link.output);
+        }
         if !reader.link.output.is_empty()
             && let Poll::Ready(Err(error)) = reader.link.poll_flush(context)
         {
             return Poll::Ready(Err(error));
         }
-        poll_gone(&mut reader, context).map(|gone| gone.map(|()| None))
+        reader.poll_gone(context).map(|gone| gone.map(|()| None))
     })
     .await
 }
 
-/// Ready when the client closes while it has nothing more to say. What it says ahead (pipelining)
-/// is kept, up to a bound.
-fn poll_gone(reader: &mut Reader, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-    const MOST_AHEAD: usize = 16 << 10;
-    while reader.decoder.is_done() && reader.link.input.len() < MOST_AHEAD {
-        if ready!(reader.link.poll_fill_small(context))? == 0 {
-            return Poll::Ready(Ok(()));
+/// Reads what is left of a body that nobody wants, if that is little: only after its end the next
+/// request's place is known.
+async fn is_read(connection: &Connection, shared: &Shared) -> io::Result<bool> {
+    shared.borrow_mut().end_body();
+    let mut left = MOST_DISCARDED;
+    let work = poll_fn(|context| {
+        let mut reader = shared.borrow_mut();
+        let Reader { link, decoder, .. } = &mut *reader;
+        loop {
+            match decoder.decode(&mut link.input) {
+                Ok(Decoded::End) => return Poll::Ready(Ok(true)),
+                Ok(Decoded::Data(data)) => match left.checked_sub(data.len() as u64) {
+                    Some(rest) => left = rest,
+                    None => return Poll::Ready(Ok(false)),
+                },
+                Ok(Decoded::Trailers(_)) => {}
+                Ok(Decoded::Hungry) => match ready!(link.poll_fill(context)) {
+                    Ok(0) => return Poll::Ready(Ok(false)),
+                    Ok(_) => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
+                Err(_) => return Poll::Ready(Ok(false)),
+            }
         }
+    });
+    if shared.borrow().decoder.is_done() {
+        return Ok(true);
     }
-    Poll::Pending
+    connection.timers.until(Instant::now() + response::LINGER, pin!(work)).await.unwrap_or(Ok(false))
 }
 
-/// Whether the body was read to its end, what lies in memory included: only then the next request's
-/// place is known.
-fn is_read(shared: &Shared) -> bool {
-    let mut reader = shared.borrow_mut();
-    let Reader { link, decoder, .. } = &mut *reader;
-    loop {
-        match decoder.decode(&mut link.input) {
-            Ok(Decoded::End) => return true,
-            Ok(Decoded::Hungry) | Err(_) => return false,
-            Ok(_) => {}
-        }
+/// A body that is longer ends the connection, when nobody reads it.
+const MOST_DISCARDED: u64 = 64 << 10;
+
+async fn flush(connection: &Connection, config: &HttpListener, shared: &mut Shared) -> io::Result<()> {
+    let work = pin!(poll_fn(|context| shared.lend(|link| link.poll_flush(context))));
+    let flushed = connection.timers.until(Instant::now() + config.idle_timeout, work).await;
+    flushed.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// With nothing unread the system closes in good order by itself; TLS says goodbye first.
+async fn close(connection: &Connection, shared: &mut Shared) -> io::Result<()> {
+    if !shared.borrow().link.input.is_empty() {
+        return linger(connection, shared).await;
     }
+    if !connection.client.tls {
+        return Ok(());
+    }
+    connection.timers.until(Instant::now() + response::LINGER, pin!(shut_down(shared))).await.unwrap_or(Ok(()))
 }
 
-async fn flush(shared: &mut Shared) -> io::Result<()> {
-    poll_fn(|context| shared.lend(|link| link.poll_flush(context))).await
-}
-
-async fn close(shared: &Shared) -> io::Result<()> {
+async fn shut_down(shared: &Shared) -> io::Result<()> {
     poll_fn(|context| Pin::new(&mut shared.borrow_mut().link.stream).poll_shutdown(context)).await
 }
 
@@ -191,8 +232,8 @@ async fn linger(connection: &Connection, shared: &mut Shared) -> io::Result<()> 
     shared.borrow_mut().end_body();
     let until = Instant::now() + response::LINGER;
     let work = async {
-        flush(shared).await?;
-        close(shared).await?;
+        poll_fn(|context| shared.lend(|link| link.poll_flush(context))).await?;
+        shut_down(shared).await?;
         poll_fn(|context| {
             let mut reader = shared.borrow_mut();
             loop {

@@ -25,7 +25,7 @@ pub fn receive(parts: &mut Parts, max_target: usize) -> Result<Option<HeaderValu
     name_host(parts, seen.hosts)?;
     to_origin_form(&mut parts.uri)?;
     if seen.expect {
-        // hyper answers 100 itself, when the endpoint's side begins to read the body.
+        // The client hears 100 from us, when the endpoint's side begins to read the body.
         parts.headers.remove(EXPECT);
     }
     parts.extensions.clear();

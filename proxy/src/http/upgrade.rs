@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
 
 use crate::endpoint::Active;
 use crate::message::{Link, Stream};
@@ -32,15 +33,15 @@ impl Tunnel {
     pub async fn run(self, mut client: Link, idle: Duration) -> io::Result<()> {
         let Self { mut endpoint, active } = self;
         // What each side sent together with its head.
-        client.stream.write_all(&endpoint.input).await?;
-        endpoint.stream.write_all(&client.input).await?;
+        timeout(idle, client.stream.write_all(&endpoint.input)).await??;
+        timeout(idle, endpoint.stream.write_all(&client.input)).await??;
         let moved = Cell::new(false);
         let mut client = Watched { stream: &mut client.stream, moved: &moved };
         let mut endpoint = Watched { stream: &mut endpoint.stream, moved: &moved };
         let mut passing = pin!(tokio::io::copy_bidirectional(&mut client, &mut endpoint));
         let mut quiet = 0;
         while quiet <= Self::LOOKS {
-            match tokio::time::timeout(idle / Self::LOOKS, passing.as_mut()).await {
+            match timeout(idle / Self::LOOKS, passing.as_mut()).await {
                 Ok(passed) => {
                     drop(active);
                     return passed.map(|(up, down)| tracing::debug!(up, down, "tunnel ended"));

@@ -12,6 +12,8 @@ pub enum Decoder {
     Chunked(Chunk),
     UntilClose,
     Done,
+    /// Something came that is no body. What follows it is not the next message either.
+    Broken,
 }
 
 /// Where in a chunked body the next byte stands.
@@ -56,7 +58,7 @@ impl Decoder {
         match self {
             Self::Length(left) => Some(*left),
             Self::Done => Some(0),
-            Self::Chunked(_) | Self::UntilClose => None,
+            Self::Chunked(_) | Self::UntilClose | Self::Broken => None,
         }
     }
 
@@ -67,14 +69,24 @@ impl Decoder {
                 *self = Self::Done;
                 Ok(())
             }
-            Self::Length(_) | Self::Chunked(_) => Err(Error::Closed),
+            Self::Length(_) | Self::Chunked(_) | Self::Broken => Err(Error::Closed),
         }
     }
 
+    /// An error is final: asked again, it is one again.
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Decoded, Error> {
+        let decoded = self.next(input);
+        if decoded.is_err() {
+            *self = Self::Broken;
+        }
+        decoded
+    }
+
+    fn next(&mut self, input: &mut BytesMut) -> Result<Decoded, Error> {
         loop {
             match self {
                 Self::Done => return Ok(Decoded::End),
+                Self::Broken => return Err(Error::Malformed("after an error")),
                 _ if input.is_empty() => return Ok(Decoded::Hungry),
                 Self::UntilClose => return Ok(Decoded::Data(input.split().freeze())),
                 Self::Length(left) => {
@@ -129,7 +141,13 @@ fn size_line(input: &mut BytesMut) -> Result<Option<u64>, Error> {
     };
     let line = input.split_to(end + 1);
     let line = line.strip_suffix(b"\r\n").ok_or(Error::Malformed("end of line after a chunk size"))?;
-    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if line.contains(&b'\r') {
+        return Err(Error::Malformed("carriage return in a chunk size line"));
+    }
+    let mut digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    while let [before @ .., b' ' | b'\t'] = digits {
+        digits = before;
+    }
     let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let size = text.and_then(|text| u64::from_str_radix(text, 16).ok());
     size.map(Some).ok_or(Error::Malformed("chunk size"))
@@ -204,6 +222,9 @@ mod tests {
             "0x5\r\nhello\r\n0\r\n\r\n",
             "\r\nhello\r\n0\r\n\r\n",
             "5 5\r\nhello\r\n0\r\n\r\n",
+            " 5\r\nhello\r\n0\r\n\r\n",
+            "5\r\r\nhello\r\n0\r\n\r\n",
+            "5;a\rb\r\nhello\r\n0\r\n\r\n",
             "10000000000000000\r\nhello",
             "0\r\nno header\r\n\r\n",
         ] {
@@ -214,6 +235,17 @@ mod tests {
         assert!(decoded(Framing::Chunked, endless.as_bytes(), 100).is_err());
         let endless = format!("0\r\na: {}", "b".repeat(20_000));
         assert!(decoded(Framing::Chunked, endless.as_bytes(), 100).is_err());
+    }
+
+    /// Otherwise a request could hide behind the error.
+    #[test]
+    fn an_error_is_final() {
+        let mut decoder = Decoder::new(Framing::Chunked);
+        let mut input = BytesMut::from(&b"29\n0\r\n\r\nGET /hidden HTTP/1.1\r\n\r\n"[..]);
+        for _ in 0..3 {
+            assert!(decoder.decode(&mut input).is_err());
+            assert!(!decoder.is_done() && decoder.close().is_err());
+        }
     }
 
     #[test]

@@ -64,6 +64,10 @@ impl Lend for Rc<RefCell<Reader>> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
+    const LITTLE: usize = 1024;
+    /// So much is worth a system call.
+    const ENOUGH: usize = 16 << 10;
+
     /// `trailers`: the peer wants them. A body whose length is 0 is not asked for anything.
     pub fn new(body: B, framing: Framing, trailers: bool) -> Self {
         let state = if framing == Framing::Length(0) { State::Ending } else { State::Sending };
@@ -72,11 +76,6 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
 
     pub fn is_done(&self) -> bool {
         self.state == State::Done
-    }
-
-    /// How much of what was taken from the body waits to be written.
-    pub fn left(&self) -> usize {
-        self.data.len() + self.tail.len()
     }
 
     pub fn body(&mut self) -> Option<&mut B> {
@@ -104,12 +103,16 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
                 }
                 State::Sending => {
                     // What there is of the body at once goes together with the head.
-                    if !self.data.is_empty() {
+                    if !self.data.is_empty() || link.lend(|link| link.output.len() >= Self::ENOUGH) {
                         ready!(self.poll_drain(context, link))?;
                     }
                     let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
                     match Pin::new(body).poll_frame(context) {
-                        Poll::Ready(Some(Ok(frame))) => link.lend(|link| self.take(frame, &mut link.output))?,
+                        Poll::Ready(Some(Ok(frame))) => link.lend(|link| {
+                            self.take(frame, &mut link.output)?;
+                            self.gather(&mut link.output);
+                            Ok::<_, SendError<B::Error>>(())
+                        })?,
                         Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(SendError::Body(error))),
                         Poll::Ready(None) => link.lend(|link| self.end(&mut link.output, None))?,
                         Poll::Pending => {
@@ -124,6 +127,15 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
 
     fn poll_drain(&mut self, context: &mut Context<'_>, link: &mut impl Lend) -> Poll<io::Result<()>> {
         link.lend(|link| link.poll_drain(context, &mut self.data, &mut self.tail))
+    }
+
+    /// Copying little costs less than a system call for it, or the system's work on more slices.
+    fn gather(&mut self, output: &mut BytesMut) {
+        if self.data.len() + self.tail.len() <= Self::LITTLE {
+            output.put_slice(&self.data);
+            output.put_slice(self.tail);
+            (self.data, self.tail) = (Bytes::new(), b"");
+        }
     }
 
     fn take(&mut self, frame: Frame<Bytes>, output: &mut BytesMut) -> Result<(), SendError<B::Error>> {

@@ -101,6 +101,16 @@ pub fn length_of(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     length.map(Some).ok_or(Error::Malformed("Content-Length"))
 }
 
+/// Whether a body comes in chunks, by its `Transfer-Encoding`: other codings are nobody's here.
+pub fn is_chunked(headers: &HeaderMap) -> Result<bool, Error> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(false),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(true),
+        _ => Err(Error::Malformed("Transfer-Encoding")),
+    }
+}
+
 pub fn reason(error: httparse::Error) -> &'static str {
     match error {
         httparse::Error::Status => "status line",

@@ -2,9 +2,10 @@
 //! writes the response.
 
 use std::cell::RefCell;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -18,6 +19,10 @@ pub struct Reader {
     /// The client waits for 100 before it sends its body (RFC 9110, section 10.1.1).
     pub awaits_continue: bool,
     turn: u64,
+    /// A socket wakes one task only, and these may be two: who reads the body, and who waits for it
+    /// to be read.
+    body_waker: Option<Waker>,
+    owner_waker: Option<Waker>,
 }
 
 /// One request's body. It may outlive its request; then it must not touch the next one's.
@@ -28,7 +33,7 @@ pub struct Incoming {
 
 impl Reader {
     pub fn new(link: Link) -> Self {
-        Self { link, decoder: Decoder::Done, awaits_continue: false, turn: 0 }
+        Self { link, decoder: Decoder::Done, awaits_continue: false, turn: 0, body_waker: None, owner_waker: None }
     }
 
     /// The body of the next request; bodies of earlier ones are over, read or not.
@@ -42,6 +47,43 @@ impl Reader {
     /// Whoever still holds the body gets no more of it.
     pub fn end_body(&mut self) {
         self.turn += 1;
+        self.awaits_continue = false;
+        if let Some(waker) = self.body_waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether more of the body is to come than so much, or the client waits before it sends any.
+    pub fn is_long(&self, most: u64) -> bool {
+        !self.decoder.is_done() && (self.awaits_continue || self.decoder.left().is_some_and(|left| left > most))
+    }
+
+    /// Ready when the client closes while it has nothing more to say. What it says ahead
+    /// (pipelining) is kept, up to a bound.
+    pub fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        const MOST_AHEAD: usize = 16 << 10;
+        if !self.decoder.is_done() {
+            remember(&mut self.owner_waker, context);
+            return Poll::Pending;
+        }
+        while self.link.input.len() < MOST_AHEAD {
+            if ready!(self.link.poll_fill_small(context))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = self.poll_frame(context);
+        if frame.is_pending() {
+            remember(&mut self.body_waker, context);
+        } else if (self.decoder.is_done() || matches!(frame, Poll::Ready(Some(Err(_)))))
+            && let Some(waker) = self.owner_waker.take()
+        {
+            waker.wake();
+        }
+        frame
     }
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -65,6 +107,12 @@ impl Reader {
     }
 }
 
+fn remember(slot: &mut Option<Waker>, context: &Context<'_>) {
+    if !slot.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+        *slot = Some(context.waker().clone());
+    }
+}
+
 impl Body for Incoming {
     type Data = Bytes;
     type Error = Error;
@@ -74,7 +122,7 @@ impl Body for Incoming {
         if reader.turn != self.turn {
             return Poll::Ready(Some(Err(Error::Closed)));
         }
-        reader.poll_frame(context)
+        reader.poll_body(context)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -83,6 +131,8 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.reader.borrow().decoder.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+        let reader = self.reader.borrow();
+        let left = reader.decoder.left().filter(|_| reader.turn == self.turn);
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

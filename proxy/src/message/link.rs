@@ -2,6 +2,7 @@
 //! be written, and the stream. Whoever waits for a message drives it: no task of its own.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
@@ -9,7 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::Stream;
+use super::{Framing, Stream};
 
 pub struct Link {
     pub stream: Stream,
@@ -19,23 +20,30 @@ pub struct Link {
     pub output: BytesMut,
     /// How much is read at once: more while there is more.
     room: usize,
+    /// Bytes that the stream has taken so far.
+    pub written: u64,
+    /// The peer takes nothing more at the moment of what there is to write.
+    pub is_blocked: bool,
 }
 
 impl Link {
-    const LEAST_ROOM: usize = 8 << 10;
+    pub const LEAST_ROOM: usize = 8 << 10;
     /// The larger, the fewer system calls for a large body, and the more memory for a slow reader.
     const MOST_ROOM: usize = 128 << 10;
 
     pub fn new(stream: Stream) -> Self {
-        Self { stream, input: BytesMut::new(), output: BytesMut::new(), room: Self::LEAST_ROOM }
+        let (input, output) = (BytesMut::new(), BytesMut::new());
+        Self { stream, input, output, room: Self::LEAST_ROOM, written: 0, is_blocked: false }
     }
 
     /// Between two messages of ours nothing may come: what does, an end or a byte, ends the
-    /// connection. Asks the system only when it has said that there is something.
+    /// connection. Asks the system only when it has said that there is something; and does not take
+    /// a task that has used its share of the time for a silent peer.
     pub fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut context = Context::from_waker(Waker::noop());
-        let polled = Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte));
+        let read = poll_fn(|context| Pin::new(&mut self.stream).poll_read(context, &mut ReadBuf::new(&mut byte)));
+        let polled = pin!(tokio::task::unconstrained(read)).poll(&mut context);
         polled.is_pending() && self.input.is_empty() && self.output.is_empty()
     }
 
@@ -45,26 +53,14 @@ impl Link {
         self.room = self.room.max(bytes.min(Self::MOST_ROOM));
     }
 
-    /// Idle connections keep no large buffers.
-    pub fn rest(&mut self) {
-        if self.room > Self::LEAST_ROOM {
-            self.room = Self::LEAST_ROOM;
-            self.input = BytesMut::new();
-        }
-        if self.output.capacity() > Self::LEAST_ROOM {
-            self.output = BytesMut::new();
-        }
-    }
-
-    /// Idle connections of clients keep no buffers at all: there may be very many.
-    pub fn forget_buffers(&mut self) {
-        if self.input.is_empty() {
-            self.input = BytesMut::new();
-        }
-        if self.output.is_empty() {
-            self.output = BytesMut::new();
-        }
+    /// A connection that waits keeps no buffer larger than this.
+    pub fn shrink(&mut self, most: usize) {
         self.room = Self::LEAST_ROOM;
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.is_empty() && buffer.capacity() > most {
+                *buffer = BytesMut::new();
+            }
+        }
     }
 
     /// Reads more into `input`; 0 is the end.
@@ -101,14 +97,7 @@ impl Link {
         data: &mut Bytes,
         tail: &mut &'static [u8],
     ) -> Poll<io::Result<()>> {
-        /// Copying a small head and body together costs less than the system's work on two slices.
-        const GATHERED: usize = 1024;
-        if !self.output.is_empty() && data.len() + tail.len() <= GATHERED {
-            self.output.extend_from_slice(data);
-            self.output.extend_from_slice(tail);
-            data.clear();
-            *tail = b"";
-        }
+        self.is_blocked = true;
         let mut all = (&mut self.output).chain(data).chain(tail);
         while all.has_remaining() {
             let mut slices = [IoSlice::new(&[]); 3];
@@ -121,9 +110,21 @@ impl Link {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.written += written as u64;
             all.advance(written);
         }
-        Pin::new(&mut self.stream).poll_flush(context)
+        // TLS has a buffer of its own.
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.is_blocked = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Where only the end of the connection tells the end of the body, a half one must not look
+    /// whole: the peer is to see a reset.
+    pub fn break_off(&self, framing: Framing) {
+        if let (Stream::Plain(stream), Framing::UntilClose) = (&self.stream, framing) {
+            let _ = stream.set_zero_linger();
+        }
     }
 
     /// Writes `output`.

@@ -139,7 +139,7 @@ impl Pool {
     pub fn give_back(&self, mut connection: Http1, max_idle: usize) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < max_idle && connection.is_quiet() {
-            connection.rest();
+            connection.shrink(Link::LEAST_ROOM);
             idle.push(Idle { connection, since: Instant::now() });
         }
     }

@@ -45,8 +45,9 @@ impl Limits {
 /// The next head out of `input`, once all of it is there. `seen`: how much was looked at before.
 pub fn take_head(input: &mut BytesMut, seen: &mut usize, limits: Limits) -> Result<Option<Head>, Fault> {
     // RFC 9112, section 2.2: an empty line before a request is forgiven.
-    while *seen == 0 && input.starts_with(b"\r\n") {
+    while input.starts_with(b"\r\n") {
         drop(input.split_to(2));
+        *seen = 0;
     }
     let Some(end) = find_end(input, *seen) else {
         limits.check(input)?;

@@ -12,11 +12,11 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderValue, TE};
 use http::{StatusCode, Version, request, response};
 use hyper::body::Body as _;
 
-use super::{Shared, poll_gone};
+use super::Shared;
 use crate::error::Fault;
 use crate::http::deadline::Limit;
 use crate::http::{Body, Connection};
-use crate::message::{Framing, Lasting, SendError, Sending, put_line};
+use crate::message::{Framing, Lasting, Link, SendError, Sending, put_line};
 
 /// How long a client may take to hear that its connection ends.
 pub const LINGER: Duration = Duration::from_secs(2);
@@ -100,6 +100,7 @@ pub fn write_head(output: &mut BytesMut, head: &response::Parts, manner: Manner,
         put_date(output);
     }
     match (manner.lasting, manner.version) {
+        _ if framing.is_none() => {}
         (Lasting::Close, Version::HTTP_11) => put_line(output, "connection", b"close"),
         (Lasting::KeepAlive, Version::HTTP_10) => put_line(output, "connection", b"keep-alive"),
         _ => {}
@@ -145,18 +146,24 @@ pub async fn respond(
         manner.lasting = Lasting::Close;
     }
     {
-        let output = &mut shared.borrow_mut().link.output;
+        let mut reader = shared.borrow_mut();
+        // Too late to ask for the body.
+        reader.awaits_continue = false;
+        let output = &mut reader.link.output;
         connection.take_interim(output);
         write_head(output, &head, *manner, Some(framing));
     }
     drop(head);
     let mut sending = Sending::new(body, framing, manner.wants_trailers);
-    let mut stall = Stall { connection, idle, limit: None, left: 0 };
-    poll_fn(|context| {
+    let mut stall = Stall { connection, idle, limit: None, written: 0 };
+    let result = poll_fn(|context| {
         match sending.poll(context, shared) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
             Poll::Ready(Err(SendError::Io(error))) => return Poll::Ready(Err(error)),
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+            Poll::Ready(Err(error)) => {
+                shared.borrow().link.break_off(framing);
+                return Poll::Ready(Err(io::Error::other(error)));
+            }
             Poll::Pending => {}
         }
         // The endpoint may wait for more of the request before it goes on.
@@ -164,13 +171,17 @@ pub async fn respond(
             body.drive_upload(context);
         }
         let mut reader = shared.borrow_mut();
-        let left = sending.left() + reader.link.output.len();
-        if left == 0 && poll_gone(&mut reader, context)?.is_ready() {
+        if !reader.link.is_blocked && reader.poll_gone(context)?.is_ready() {
             return Poll::Ready(Err(io::Error::other("the client went away")));
         }
-        stall.poll(context, left)
+        stall.poll(context, &reader.link)
     })
-    .await
+    .await;
+    if stall.written > 0 {
+        // It took a while: the client has not been idle meanwhile.
+        connection.idle_since.set(Instant::now());
+    }
+    result
 }
 
 /// Fires when nothing was written for too long, though there was something to write.
@@ -178,17 +189,18 @@ struct Stall<'a> {
     connection: &'a Connection,
     idle: Duration,
     limit: Option<Limit<'a>>,
-    left: usize,
+    /// By the link's count when it was last blocked.
+    written: u64,
 }
 
 impl Stall<'_> {
-    fn poll(&mut self, context: &mut Context<'_>, left: usize) -> Poll<io::Result<()>> {
-        if left == 0 {
+    fn poll(&mut self, context: &mut Context<'_>, link: &Link) -> Poll<io::Result<()>> {
+        if !link.is_blocked {
             self.limit = None;
             return Poll::Pending;
         }
-        if left != self.left || self.limit.is_none() {
-            self.left = left;
+        if link.written != self.written || self.limit.is_none() {
+            self.written = link.written;
             self.limit = Some(self.connection.timers.limit(Instant::now() + self.idle));
         }
         let Some(limit) = &mut self.limit else { return Poll::Pending };

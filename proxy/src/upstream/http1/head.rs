@@ -8,7 +8,9 @@ use http::request;
 use http::response;
 use http::{Method, Response, StatusCode, Version};
 
-use crate::message::{Error, Framing, Lasting, MAX_HEADERS, find_end, header_map, length_of, put_line, reason};
+use crate::message::{
+    Error, Framing, Lasting, MAX_HEADERS, find_end, header_map, is_chunked, length_of, put_line, reason,
+};
 
 /// More than any origin sends that means well.
 const MAX_HEAD: usize = 64 << 10;
@@ -89,7 +91,9 @@ impl Head {
         let lasting = Lasting::of(parsed.headers, version);
         parts.headers = header_map(bytes, parsed.headers)?;
         let framing = framing_of(&parts, version, for_head)?;
-        let keep_alive = framing != Framing::UntilClose && lasting == Lasting::KeepAlive;
+        // With both lengths the endpoint may mean the other one (RFC 9112, section 6.3).
+        let is_sure = framing != Framing::Chunked || !parts.headers.contains_key(CONTENT_LENGTH);
+        let keep_alive = is_sure && framing != Framing::UntilClose && lasting == Lasting::KeepAlive;
         Ok(Self { parts, framing, keep_alive })
     }
 
@@ -106,13 +110,9 @@ fn framing_of(parts: &response::Parts, version: Version, for_head: bool) -> Resu
     if matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok(Framing::Length(0));
     }
-    if let Some(coding) = parts.headers.get_all(TRANSFER_ENCODING).iter().next_back() {
-        if version == Version::HTTP_10 {
-            return Err(Error::Malformed("Transfer-Encoding in HTTP/1.0"));
-        }
-        let last = coding.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
-        let is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-        return Ok(if is_chunked { Framing::Chunked } else { Framing::UntilClose });
+    if is_chunked(&parts.headers)? {
+        let is_old = version == Version::HTTP_10;
+        return if is_old { Err(Error::Malformed("Transfer-Encoding in HTTP/1.0")) } else { Ok(Framing::Chunked) };
     }
     Ok(length_of(&parts.headers)?.map_or(Framing::UntilClose, Framing::Length))
 }

@@ -34,6 +34,11 @@ impl Transfer {
         self.is_answered || !self.link.input.is_empty()
     }
 
+    /// Whether the endpoint has all of the request.
+    pub fn is_sent(&self) -> bool {
+        self.upload.is_done()
+    }
+
     /// The next head, interim responses (1xx) included. Sends the request on the way; an endpoint
     /// may answer before it has all of it.
     pub fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Head, Error>> {
