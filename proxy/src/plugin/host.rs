@@ -20,6 +20,7 @@ use wasmtime::ResourceLimiter;
 use super::balancer::Balancer;
 use super::bindings::jackfield::plugin::edits::EditError;
 use super::choice::Choice;
+use super::deadline::Deadline;
 use super::exchange::{Client, Exchange, Protocol};
 use super::usage::Usage;
 use crate::clock;
@@ -51,33 +52,6 @@ pub(super) enum Phase {
     Pick,
     Request,
     Response,
-}
-
-/// What a call may run beyond its deadline: a wrapped balancer has a deadline of its own, and its
-/// time is not the wrapper's fault.
-#[derive(Debug, Default)]
-pub(super) struct Deadline {
-    owed: Duration,
-    extensions: u32,
-}
-
-impl Deadline {
-    /// A wrapper that asks a slow delegate again and again must come to an end too.
-    const MOST_EXTENSIONS: u32 = 4;
-
-    fn owe(&mut self, took: Duration) {
-        self.owed += took;
-    }
-
-    /// What is owed is granted once.
-    pub(super) fn extend(&mut self) -> Option<Duration> {
-        let owed = std::mem::take(&mut self.owed);
-        if owed.is_zero() || self.extensions == Self::MOST_EXTENSIONS {
-            return None;
-        }
-        self.extensions += 1;
-        Some(owed)
-    }
 }
 
 impl Host {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
 
+use super::deadline::{Deadline, thread_cpu_time};
 use super::engine::Engine;
-use super::host::{Deadline, Host};
+use super::host::Host;
 use super::usage::Usage;
 
 /// Loading, starting and configuring an instance may take this long; it never happens on a worker.
@@ -59,10 +60,10 @@ impl<G> Instance<G> {
         store.set_hostcall_fuel(MOST_HANDED_OVER);
         store.set_max_component_handles(MOST_HANDLES);
         store.epoch_deadline_callback(|mut context| {
-            let more = context.data_mut().deadline.extend();
-            Ok(more.map_or(UpdateDeadline::Interrupt, |more| UpdateDeadline::Continue(Engine::ticks(more))))
+            let more = context.data_mut().deadline.expired(thread_cpu_time());
+            Ok(more.map_or(UpdateDeadline::Interrupt, UpdateDeadline::Continue))
         });
-        store.set_epoch_deadline(Engine::ticks(START_DEADLINE));
+        arm(&mut store, Engine::ticks(START_DEADLINE));
         let result = load(&mut store, &plugin.pre)
             .and_then(|guest| configure(&guest, &mut store, &usage.config.settings).map(|answer| (guest, answer)));
         match result {
@@ -77,12 +78,11 @@ impl<G> Instance<G> {
 
     /// Before a call: its deadline begins now.
     pub fn arm(&mut self) {
-        self.store.data_mut().deadline = Deadline::default();
-        self.store.set_epoch_deadline(self.plain);
+        arm(&mut self.store, self.plain);
     }
 
     pub fn arm_for_update(&mut self) {
-        self.store.set_epoch_deadline(Engine::ticks(self.deadline * UPDATE_FACTOR));
+        arm(&mut self.store, Engine::ticks(self.deadline * UPDATE_FACTOR));
     }
 
     /// What a failed call means.
@@ -94,6 +94,12 @@ impl<G> Instance<G> {
     pub fn update_failure(&self, error: &wasmtime::Error) -> Failure {
         failure(error, &self.store, self.deadline * UPDATE_FACTOR)
     }
+}
+
+fn arm(store: &mut Store<Host>, ticks: u64) {
+    let deadline = Deadline::of(ticks);
+    store.set_epoch_deadline(deadline.first_half());
+    store.data_mut().deadline = deadline;
 }
 
 fn failure(error: &wasmtime::Error, store: &Store<Host>, deadline: Duration) -> Failure {
