@@ -8,6 +8,7 @@ mod request;
 mod request_edit;
 mod response;
 mod small;
+pub(super) mod wasi;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub struct Host {
     pub(super) delegate: Option<Box<Balancer>>,
     pub(super) memory: MemoryLimit,
     prepared: Prepared,
+    stdio: wasi::Stdio,
     usage: Arc<Usage>,
 }
 
@@ -67,6 +69,7 @@ impl Host {
             delegate: None,
             memory: MemoryLimit::new(usage.config.limits.memory),
             prepared: Prepared::default(),
+            stdio: wasi::Stdio::default(),
             usage: Arc::clone(usage),
         }
     }

@@ -26,17 +26,43 @@ const MOST_HANDLES: usize = 10_000;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
     #[error("overran its deadline of {0:?}")]
-    Deadline(Duration),
+    Deadline(Duration, Frames),
     #[error("reached its memory limit of {} KiB", .0 >> 10)]
-    Memory(usize),
+    Memory(usize, Frames),
     #[error("trapped: {0}")]
-    Trap(String),
+    Trap(String, Frames),
     #[error("refuses its settings: {0}")]
     Refused(String),
     #[error("chose endpoint {answer}, of {endpoints}")]
     OutOfRange { answer: u32, endpoints: usize },
     #[error("chose endpoint {0}, which was tried already or is not among the candidates")]
     NotAllowed(u32),
+}
+
+impl Failure {
+    /// Where in the plugin it happened, innermost first; empty when that is not known.
+    pub fn backtrace(&self) -> &str {
+        match self {
+            Self::Deadline(_, backtrace) | Self::Memory(_, backtrace) | Self::Trap(_, backtrace) => &backtrace.0,
+            Self::Refused(_) | Self::OutOfRange { .. } | Self::NotAllowed(_) => "",
+        }
+    }
+}
+
+/// The names of the plugin's functions, as far as it has them.
+#[derive(Debug, Clone)]
+pub struct Frames(String);
+
+impl Frames {
+    const MOST_FRAMES: usize = 12;
+
+    /// From the lines of wasmtime's own text, in which names are demangled: `0: 0x1d5 - module!name`.
+    fn of(error: &wasmtime::Error) -> Self {
+        let text = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
+        let frames = text.lines().filter_map(|line| line.split_once(" - "));
+        let names = frames.map(|(_, place)| place.split_once('!').map_or(place, |(_, name)| name));
+        Self(readable(&names.take(Self::MOST_FRAMES).collect::<Vec<_>>().join(" < ")))
+    }
 }
 
 /// `G` is the exported interface that is called.
@@ -103,13 +129,14 @@ fn arm(store: &mut Store<Host>, ticks: u64) {
 }
 
 fn failure(error: &wasmtime::Error, store: &Store<Host>, deadline: Duration) -> Failure {
+    let backtrace = Frames::of(error);
     if error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt) {
-        return Failure::Deadline(deadline);
+        return Failure::Deadline(deadline, backtrace);
     }
     if let Some(limit) = store.data().memory.reached() {
-        return Failure::Memory(limit);
+        return Failure::Memory(limit, backtrace);
     }
-    Failure::Trap(readable(&error.root_cause().to_string()))
+    Failure::Trap(readable(&error.root_cause().to_string()), backtrace)
 }
 
 /// A plugin's words for the log and the terminal: bounded, and without control characters that

@@ -6,6 +6,7 @@ mod hostile;
 mod meddle;
 mod swap;
 mod twins;
+mod wasi;
 
 use std::path::{Path, PathBuf};
 
