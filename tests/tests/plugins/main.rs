@@ -3,6 +3,7 @@
 mod cache;
 mod files;
 mod hostile;
+mod languages;
 mod meddle;
 mod swap;
 mod twins;
