@@ -42,7 +42,7 @@ pub struct Host {
     pub(super) delegate: Option<Box<Balancer>>,
     pub(super) memory: MemoryLimit,
     prepared: Prepared,
-    stdio: wasi::Stdio,
+    pub(super) stdio: wasi::Stdio,
     usage: Arc<Usage>,
 }
 

@@ -40,11 +40,13 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Where in the plugin it happened, innermost first; empty when that is not known.
-    pub fn backtrace(&self) -> &str {
+    /// Where in the plugin it happened, innermost first, as far as that is known.
+    pub fn backtrace(&self) -> Option<&str> {
         match self {
-            Self::Deadline(_, backtrace) | Self::Memory(_, backtrace) | Self::Trap(_, backtrace) => &backtrace.0,
-            Self::Refused(_) | Self::OutOfRange { .. } | Self::NotAllowed(_) => "",
+            Self::Deadline(_, frames) | Self::Memory(_, frames) | Self::Trap(_, frames) => {
+                Some(&*frames.0).filter(|names| !names.is_empty())
+            }
+            Self::Refused(_) | Self::OutOfRange { .. } | Self::NotAllowed(_) => None,
         }
     }
 }
@@ -125,7 +127,9 @@ impl<G> Instance<G> {
 fn arm(store: &mut Store<Host>, ticks: u64) {
     let deadline = Deadline::of(ticks);
     store.set_epoch_deadline(deadline.first_half());
-    store.data_mut().deadline = deadline;
+    let host = store.data_mut();
+    host.deadline = deadline;
+    host.stdio.forget();
 }
 
 fn failure(error: &wasmtime::Error, store: &Store<Host>, deadline: Duration) -> Failure {
@@ -136,7 +140,8 @@ fn failure(error: &wasmtime::Error, store: &Store<Host>, deadline: Duration) -> 
     if let Some(limit) = store.data().memory.reached() {
         return Failure::Memory(limit, backtrace);
     }
-    Failure::Trap(readable(&error.root_cause().to_string()), backtrace)
+    let said = store.data().stdio.last_words().map_or_else(String::new, |words| format!("; it said: {words}"));
+    Failure::Trap(readable(&format!("{}{said}", error.root_cause())), backtrace)
 }
 
 /// A plugin's words for the log and the terminal: bounded, and without control characters that

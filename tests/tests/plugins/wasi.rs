@@ -62,7 +62,9 @@ fn its_last_words_and_where_it_died_reach_the_log() {
         assert!(proxy.wait_for_log(line).contains("\"stream\":\"stderr\""));
     }
     let failed = proxy.wait_for_log("plugin failed");
-    assert!(failed.contains("die_of_a_panic"), "{failed}");
+    for part in ["; it said: panicked at src/lib.rs: the reason of it\"", "die_of_a_panic"] {
+        assert!(failed.contains(part), "{failed}");
+    }
 }
 
 #[test]

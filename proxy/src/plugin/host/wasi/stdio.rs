@@ -17,23 +17,52 @@ impl Stream {
     }
 }
 
-/// The lines that are not finished yet.
 #[derive(Debug, Default)]
 pub struct Stdio {
+    /// The lines that are not finished yet.
     out: Line,
     error: Line,
+    /// What was said on standard error in this call.
+    said: String,
 }
 
 #[derive(Debug, Default)]
 struct Line(Vec<u8>);
 
+impl Stdio {
+    /// More is not needed to know why it died.
+    const MOST_SAID: usize = 1024;
+
+    pub fn forget(&mut self) {
+        self.said.clear();
+    }
+
+    /// Of the call that failed: the reason stands there, in the words of the language's runtime.
+    pub fn last_words(&self) -> Option<String> {
+        let words = format!("{}{}", self.said, String::from_utf8_lossy(&self.error.0));
+        Some(words.trim_end().to_owned()).filter(|words| !words.is_empty())
+    }
+}
+
 impl Host {
     pub(super) fn print(&mut self, stream: Stream, bytes: &[u8]) {
-        let line = match stream {
-            Stream::Out => &mut self.stdio.out,
-            Stream::Error => &mut self.stdio.error,
-        };
-        line.push(bytes, |line| log(&self.usage, stream, line));
+        let Stdio { out, error, said } = &mut self.stdio;
+        match stream {
+            Stream::Out => out.push(bytes, |line| log(&self.usage, stream, line)),
+            Stream::Error => error.push(bytes, |line| {
+                say(said, line);
+                log(&self.usage, stream, line);
+            }),
+        }
+    }
+}
+
+fn say(said: &mut String, line: &[u8]) {
+    let line = String::from_utf8_lossy(line);
+    let room = Stdio::MOST_SAID.saturating_sub(said.len());
+    if room > 0 {
+        said.push_str(&line[..line.floor_char_boundary(room)]);
+        said.push(' ');
     }
 }
 
