@@ -7,6 +7,7 @@ mod bindings;
 mod cache;
 mod choice;
 mod component;
+mod deadline;
 mod engine;
 mod exchange;
 mod filter;

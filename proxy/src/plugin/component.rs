@@ -8,7 +8,7 @@ use wasmtime::component::{Component, InstancePre};
 use super::bindings::exports::jackfield::plugin::{balancing, filtering};
 use super::cache;
 use super::engine::Engine;
-use super::host::Host;
+use super::host::{Host, wasi};
 use super::relay;
 use crate::config::PluginKind;
 
@@ -57,7 +57,7 @@ pub enum LoadError {
     WrongVersion { found: String },
     #[error(
         "imports what plugins are not given: {}; a plugin may import the interfaces of \
-         jackfield:plugin@{VERSION} and nothing else", .0.join(", ")
+         jackfield:plugin@{VERSION}, and of WASI 0.2 its clocks, randomness and standard streams", .0.join(", ")
     )]
     NotGranted(Vec<String>),
     #[error("its imports or exports differ from the contract jackfield:plugin@{VERSION}: {0}")]
@@ -153,7 +153,7 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
 }
 
 fn is_offered(import: &str) -> bool {
-    import.strip_prefix(PACKAGE).is_some_and(|rest| rest.ends_with(&format!("@{VERSION}")))
+    wasi::offers(import) || import.strip_prefix(PACKAGE).is_some_and(|rest| rest.ends_with(&format!("@{VERSION}")))
 }
 
 fn list(names: &[String]) -> String {

@@ -8,6 +8,7 @@ mod request;
 mod request_edit;
 mod response;
 mod small;
+pub(super) mod wasi;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use wasmtime::ResourceLimiter;
 use super::balancer::Balancer;
 use super::bindings::jackfield::plugin::edits::EditError;
 use super::choice::Choice;
+use super::deadline::Deadline;
 use super::exchange::{Client, Exchange, Protocol};
 use super::usage::Usage;
 use crate::clock;
@@ -40,6 +42,7 @@ pub struct Host {
     pub(super) delegate: Option<Box<Balancer>>,
     pub(super) memory: MemoryLimit,
     prepared: Prepared,
+    pub(super) stdio: wasi::Stdio,
     usage: Arc<Usage>,
 }
 
@@ -51,33 +54,6 @@ pub(super) enum Phase {
     Pick,
     Request,
     Response,
-}
-
-/// What a call may run beyond its deadline: a wrapped balancer has a deadline of its own, and its
-/// time is not the wrapper's fault.
-#[derive(Debug, Default)]
-pub(super) struct Deadline {
-    owed: Duration,
-    extensions: u32,
-}
-
-impl Deadline {
-    /// A wrapper that asks a slow delegate again and again must come to an end too.
-    const MOST_EXTENSIONS: u32 = 4;
-
-    fn owe(&mut self, took: Duration) {
-        self.owed += took;
-    }
-
-    /// What is owed is granted once.
-    pub(super) fn extend(&mut self) -> Option<Duration> {
-        let owed = std::mem::take(&mut self.owed);
-        if owed.is_zero() || self.extensions == Self::MOST_EXTENSIONS {
-            return None;
-        }
-        self.extensions += 1;
-        Some(owed)
-    }
 }
 
 impl Host {
@@ -93,6 +69,7 @@ impl Host {
             delegate: None,
             memory: MemoryLimit::new(usage.config.limits.memory),
             prepared: Prepared::default(),
+            stdio: wasi::Stdio::default(),
             usage: Arc::clone(usage),
         }
     }

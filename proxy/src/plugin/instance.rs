@@ -7,8 +7,9 @@ use std::time::Duration;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
 
+use super::deadline::{Deadline, thread_cpu_time};
 use super::engine::Engine;
-use super::host::{Deadline, Host};
+use super::host::Host;
 use super::usage::Usage;
 
 /// Loading, starting and configuring an instance may take this long; it never happens on a worker.
@@ -25,17 +26,45 @@ const MOST_HANDLES: usize = 10_000;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
     #[error("overran its deadline of {0:?}")]
-    Deadline(Duration),
+    Deadline(Duration, Frames),
     #[error("reached its memory limit of {} KiB", .0 >> 10)]
-    Memory(usize),
+    Memory(usize, Frames),
     #[error("trapped: {0}")]
-    Trap(String),
+    Trap(String, Frames),
     #[error("refuses its settings: {0}")]
     Refused(String),
     #[error("chose endpoint {answer}, of {endpoints}")]
     OutOfRange { answer: u32, endpoints: usize },
     #[error("chose endpoint {0}, which was tried already or is not among the candidates")]
     NotAllowed(u32),
+}
+
+impl Failure {
+    /// Where in the plugin it happened, innermost first, as far as that is known.
+    pub fn backtrace(&self) -> Option<&str> {
+        match self {
+            Self::Deadline(_, frames) | Self::Memory(_, frames) | Self::Trap(_, frames) => {
+                Some(&*frames.0).filter(|names| !names.is_empty())
+            }
+            Self::Refused(_) | Self::OutOfRange { .. } | Self::NotAllowed(_) => None,
+        }
+    }
+}
+
+/// The names of the plugin's functions, as far as it has them.
+#[derive(Debug, Clone)]
+pub struct Frames(String);
+
+impl Frames {
+    const MOST_FRAMES: usize = 12;
+
+    /// From the lines of wasmtime's own text, in which names are demangled: `0: 0x1d5 - module!name`.
+    fn of(error: &wasmtime::Error) -> Self {
+        let text = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
+        let frames = text.lines().filter_map(|line| line.split_once(" - "));
+        let names = frames.map(|(_, place)| place.split_once('!').map_or(place, |(_, name)| name));
+        Self(readable(&names.take(Self::MOST_FRAMES).collect::<Vec<_>>().join(" < ")))
+    }
 }
 
 /// `G` is the exported interface that is called.
@@ -59,10 +88,10 @@ impl<G> Instance<G> {
         store.set_hostcall_fuel(MOST_HANDED_OVER);
         store.set_max_component_handles(MOST_HANDLES);
         store.epoch_deadline_callback(|mut context| {
-            let more = context.data_mut().deadline.extend();
-            Ok(more.map_or(UpdateDeadline::Interrupt, |more| UpdateDeadline::Continue(Engine::ticks(more))))
+            let more = context.data_mut().deadline.expired(thread_cpu_time());
+            Ok(more.map_or(UpdateDeadline::Interrupt, UpdateDeadline::Continue))
         });
-        store.set_epoch_deadline(Engine::ticks(START_DEADLINE));
+        arm(&mut store, Engine::ticks(START_DEADLINE));
         let result = load(&mut store, &plugin.pre)
             .and_then(|guest| configure(&guest, &mut store, &usage.config.settings).map(|answer| (guest, answer)));
         match result {
@@ -77,12 +106,11 @@ impl<G> Instance<G> {
 
     /// Before a call: its deadline begins now.
     pub fn arm(&mut self) {
-        self.store.data_mut().deadline = Deadline::default();
-        self.store.set_epoch_deadline(self.plain);
+        arm(&mut self.store, self.plain);
     }
 
     pub fn arm_for_update(&mut self) {
-        self.store.set_epoch_deadline(Engine::ticks(self.deadline * UPDATE_FACTOR));
+        arm(&mut self.store, Engine::ticks(self.deadline * UPDATE_FACTOR));
     }
 
     /// What a failed call means.
@@ -96,14 +124,24 @@ impl<G> Instance<G> {
     }
 }
 
+fn arm(store: &mut Store<Host>, ticks: u64) {
+    let deadline = Deadline::of(ticks);
+    store.set_epoch_deadline(deadline.first_half());
+    let host = store.data_mut();
+    host.deadline = deadline;
+    host.stdio.forget();
+}
+
 fn failure(error: &wasmtime::Error, store: &Store<Host>, deadline: Duration) -> Failure {
+    let backtrace = Frames::of(error);
     if error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt) {
-        return Failure::Deadline(deadline);
+        return Failure::Deadline(deadline, backtrace);
     }
     if let Some(limit) = store.data().memory.reached() {
-        return Failure::Memory(limit);
+        return Failure::Memory(limit, backtrace);
     }
-    Failure::Trap(readable(&error.root_cause().to_string()))
+    let said = store.data().stdio.last_words().map_or_else(String::new, |words| format!("; it said: {words}"));
+    Failure::Trap(readable(&format!("{}{said}", error.root_cause())), backtrace)
 }
 
 /// A plugin's words for the log and the terminal: bounded, and without control characters that

@@ -56,14 +56,14 @@ impl Usage {
     pub(super) fn note_failure(&self, failure: &super::instance::Failure) {
         self.shared.totals.failures.fetch_add(1, Relaxed);
         let news = self.shared.health.failed();
-        let (plugin, place) = (&*self.config.plugin, &*self.config.label);
+        let (plugin, place, backtrace) = (&*self.config.plugin, &*self.config.label, failure.backtrace());
         match news {
             News::None => {}
             News::First => {
-                tracing::warn!(plugin, place, %failure, "plugin failed; its failure policy applies");
+                tracing::warn!(plugin, place, %failure, backtrace, "plugin failed; its failure policy applies");
             }
             News::Quarantined(pause) => tracing::error!(
-                plugin, place, %failure, pause_ms = pause.as_millis() as u64,
+                plugin, place, %failure, backtrace, pause_ms = pause.as_millis() as u64,
                 "plugin keeps failing; quarantined, its failure policy applies without calling it"
             ),
         }

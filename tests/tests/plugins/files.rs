@@ -64,9 +64,10 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "not-granted",
-            wasm: patched(&guest, "jackfield:plugin/endpoints@0.1.0", "wasi:filesystem/preopens@0.2.100"),
-            reason: "imports what plugins are not given: wasi:filesystem/preopens@0.2.100; a plugin may import the \
-                     interfaces of jackfield:plugin@0.1.0 and nothing else",
+            wasm: patched(&guest, "jackfield:plugin/endpoints@0.1.0", "wasi:http/outgoing-handler@0.2.9"),
+            reason: "imports what plugins are not given: wasi:http/outgoing-handler@0.2.9; a plugin may import the \
+                     interfaces of jackfield:plugin@0.1.0, and of WASI 0.2 its clocks, randomness and standard \
+                     streams",
         },
         Case {
             name: "wrong-function",
@@ -96,7 +97,7 @@ fn inspect_says_what_a_file_is() {
         match case.name {
             // Inspection does not need what cannot be given.
             "not-granted" => {
-                assert!(said.contains("  refused  wasi:filesystem/preopens@0.2.100\n"), "{said}");
+                assert!(said.contains("  refused  wasi:http/outgoing-handler@0.2.9\n"), "{said}");
                 assert!(said.contains("It cannot be used: the imports under `refused` are given to no plugin."));
                 assert_eq!(code, Some(1));
             }

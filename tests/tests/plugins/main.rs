@@ -3,9 +3,11 @@
 mod cache;
 mod files;
 mod hostile;
+mod languages;
 mod meddle;
 mod swap;
 mod twins;
+mod wasi;
 
 use std::path::{Path, PathBuf};
 
