@@ -80,3 +80,39 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
+
+/// An origin that reads requests, tells `"asked"`, never answers, and tells `"reset"` when one is
+/// given up.
+pub fn silent_origin(tell: impl Fn(&'static str) + Send + Sync + 'static) -> SocketAddr {
+    struct TellsReset(Arc<dyn Fn(&'static str) + Send + Sync>);
+    impl Drop for TellsReset {
+        fn drop(&mut self) {
+            self.0("reset");
+        }
+    }
+    let tell: Arc<dyn Fn(&'static str) + Send + Sync> = Arc::new(tell);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        while let Ok((stream, _)) = listener.accept().await {
+            let tell = Arc::clone(&tell);
+            let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+                let tell = Arc::clone(&tell);
+                async move {
+                    request.into_body().collect().await?;
+                    tell("asked");
+                    let _reset = TellsReset(tell);
+                    std::future::pending::<Result<Response<Body>, hyper::Error>>().await
+                }
+            });
+            let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+        }
+    };
+    std::thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serve);
+    });
+    address
+}

@@ -4,6 +4,7 @@ mod balancing;
 mod basics;
 mod bodies;
 mod client_gone;
+mod desync;
 mod failure;
 mod filters;
 mod framing;
