@@ -60,6 +60,30 @@ fn the_server_name_picks_the_certificate() {
     }
 }
 
+/// What lies in the TLS library's own buffer counts as not taken too.
+#[test]
+fn a_client_that_takes_nothing_of_its_responses_is_left() {
+    use std::io::Write;
+    let authority = Authority::new();
+    let body = "x".repeat(28_000);
+    let listener =
+        format!("idle-timeout = \"500ms\"\n{TLS}\nroutes = [{{ respond = {{ status = 200, body = {body:?} }} }}]");
+    let config =
+        format!("admin = {{ address = \"127.0.0.1:0\" }}\n[[listener]]\naddress = \"127.0.0.1:0\"\n{listener}\n");
+    let proxy = start(&authority, &config);
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&proxy.address(0).into()).unwrap();
+    let name = rustls::pki_types::ServerName::try_from("a.example").unwrap();
+    let tls = rustls::ClientConnection::new(authority.client(&[]), name).unwrap();
+    let mut tls = rustls::StreamOwned::new(tls, std::net::TcpStream::from(socket));
+    tls.write_all("GET / HTTP/1.1\r\nhost: a.example\r\n\r\n".repeat(400).as_bytes()).unwrap();
+    // By the address in the configuration.
+    let active = r#"jackfield_connections_active{listener="127.0.0.1:0",protocol="http"}"#;
+    proxy.wait_for_admin("/metrics", &format!("{active} 1\n"));
+    proxy.wait_for_admin("/metrics", &format!("{active} 0\n"));
+}
+
 #[test]
 fn curl_over_tls() {
     let Some(curl) = tool::tool("curl", "curl") else { return };
