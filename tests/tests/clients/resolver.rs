@@ -62,13 +62,14 @@ fn queries_are_balanced_over_two_resolvers() {
     assert!(counts.iter().all(|count| *count > 220), "{counts:?}");
 }
 
-/// One try for each query: the datagram that was refused goes to the other resolver.
+/// One try for each query: the datagram that was refused goes to the other resolver. None is asked
+/// before: a socket on the same port would go on with a session that has had its answers, and a
+/// datagram of such a session is not kept.
 #[test]
 fn where_one_refuses_the_other_answers() {
     let Some(dns) = Dns::find() else { return };
     let ((mut first, a), (_second, b)) = (dns.serve("10.0.0.1"), dns.serve("10.0.0.2"));
     let proxy = start(&layer4("udp", &[a, b]));
-    assert_eq!(dns.ask(&proxy, 2).len(), 2);
     first.kill();
     let answers = dns.ask(&proxy, 200);
     assert_eq!((answers.len(), count(&answers, "10.0.0.2")), (200, 200), "{answers:?}");
