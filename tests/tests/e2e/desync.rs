@@ -130,3 +130,55 @@ fn a_client_that_leaves_is_noticed_behind_an_upload_to_http2() {
     assert_eq!(wait_for("the reset", || told.try_recv().ok()), "reset");
     assert_eq!(proxy.access_of("/gone")["status"], 499);
 }
+
+/// An endpoint that takes nothing of the body is the one that is late, not the client.
+#[test]
+fn an_endpoint_that_reads_nothing_is_504() {
+    let (_hold, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = RawOrigin::start(move |mut connection| {
+        Head::read(&mut connection.reader).unwrap();
+        let _ = wait.lock().unwrap().recv();
+    });
+    let routes = r#"routes = [{ upstream = "u", timeout = "700ms" }]"#;
+    let proxy = start(&format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n{routes}\n[upstream.u]\n{}",
+        endpoint(origin.address())
+    ));
+    let mut client = Client::connect(proxy.address(0));
+    client.send("POST /deaf HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n");
+    let mut upload = client.stream().try_clone().unwrap();
+    let upload = std::thread::spawn(move || while std::io::Write::write_all(&mut upload, &[0; 60_000]).is_ok() {});
+    assert_eq!(client.receive("POST").status(), 504);
+    drop(client);
+    upload.join().unwrap();
+}
+
+/// A client that does not read them yet does not make the proxy keep them all.
+#[test]
+fn a_flood_of_interim_responses_fills_no_memory() {
+    const FLOOD: usize = 64 << 20;
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let origin = RawOrigin::start(move |mut connection| {
+        connection.request();
+        let hints = format!("HTTP/1.1 103 Early Hints\r\nx: {}\r\n\r\n", "y".repeat(900)).repeat(70);
+        for _ in 0..FLOOD / hints.len() {
+            connection.send(&hints);
+        }
+        tell.lock().unwrap().send(()).unwrap();
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    });
+    let proxy = in_front_of(origin.address());
+    let before = proxy.memory();
+    let mut client = Client::connect(proxy.address(0));
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    wait_for("the flood's end", || told.try_recv().ok());
+    let grown = proxy.memory().saturating_sub(before);
+    assert!(grown < FLOOD as u64 / 4, "{grown} bytes");
+    let mut answer = client.receive("GET");
+    while answer.status() == 103 {
+        answer = client.receive("GET");
+    }
+    assert_eq!(answer.text(), "ok");
+}
