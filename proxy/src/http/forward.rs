@@ -292,9 +292,7 @@ fn interim_bytes(status: http::StatusCode, headers: &HeaderMap) -> BytesMut {
     let mut bytes = BytesMut::new();
     bytes.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_u16(), reason(status)).as_bytes());
     for (name, value) in headers.iter().filter(|(name, _)| !belongs_to_the_proxy(name)) {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            bytes.put_slice(part);
-        }
+        message::put_line(&mut bytes, name.as_str(), value.as_bytes());
     }
     bytes.put_slice(b"\r\n");
     bytes

@@ -39,7 +39,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
         // RFC 9112, section 6.3: with both, the length means nothing and must not go on.
         headers.remove(CONTENT_LENGTH);
     }
-    let wants_trailers = headers.get(TE).is_some_and(has_trailers);
+    let wants_trailers = headers.get(TE).is_some_and(|value| has_word(value, "trailers"));
     for name in [&TE, &TRANSFER_ENCODING, &UPGRADE, &KEEP_ALIVE, &PROXY_CONNECTION] {
         headers.remove(name);
     }
@@ -76,8 +76,9 @@ fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     names.filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
 }
 
-fn has_trailers(value: &HeaderValue) -> bool {
-    value.to_str().is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case("trailers")))
+/// Whether a header that is a list of words has this one.
+pub fn has_word(value: &HeaderValue, word: &str) -> bool {
+    value.to_str().is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use hyper::body::Body as _;
 use super::Shared;
 use crate::error::Fault;
 use crate::http::deadline::Limit;
+use crate::http::headers::has_word;
 use crate::http::{Body, Connection};
 use crate::message::{Framing, Lasting, Link, SendError, Sending, put_line};
 
@@ -33,9 +34,8 @@ pub struct Manner {
 
 impl Manner {
     pub fn of(parts: &request::Parts, lasting: Lasting) -> Self {
-        let says = |name: &http::HeaderName, word: &str| {
-            parts.headers.get(name).is_some_and(|value| value.to_str().is_ok_and(|text| has_word(text, word)))
-        };
+        let says =
+            |name: &http::HeaderName, word: &str| parts.headers.get(name).is_some_and(|value| has_word(value, word));
         Self {
             version: parts.version,
             for_head: parts.method == http::Method::HEAD,
@@ -62,10 +62,6 @@ impl Manner {
     fn keeps_length(self, status: StatusCode) -> bool {
         self.for_head || status == StatusCode::NOT_MODIFIED
     }
-}
-
-fn has_word(text: &str, word: &str) -> bool {
-    text.split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
 }
 
 /// The proxy itself wants the connection to end.
