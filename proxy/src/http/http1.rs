@@ -213,7 +213,8 @@ async fn flush(connection: &Connection, config: &HttpListener, shared: &mut Shar
 
 /// With nothing unread the system closes in good order by itself; TLS says goodbye first.
 async fn close(connection: &Connection, shared: &mut Shared) -> io::Result<()> {
-    if !shared.borrow().link.input.is_empty() {
+    // In the socket too: closing over what nobody has read is a reset.
+    if !shared.borrow_mut().link.is_quiet() {
         return linger(connection, shared).await;
     }
     if !connection.client.tls {
