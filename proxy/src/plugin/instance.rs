@@ -52,7 +52,7 @@ impl Failure {
 }
 
 /// The names of the plugin's functions, as far as it has them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Frames(String);
 
 impl Frames {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::component::Plugin;
+use super::instance::Failure;
 use crate::clock;
 use crate::config::{PluginUse, UpstreamIndex};
 
@@ -53,9 +54,9 @@ impl Usage {
     }
 
     /// Counts a failure, and says so in the log where that is news.
-    pub(super) fn note_failure(&self, failure: &super::instance::Failure) {
+    pub(super) fn note_failure(&self, failure: &Failure) {
         self.shared.totals.failures.fetch_add(1, Relaxed);
-        let news = self.shared.health.failed();
+        let news = self.shared.health.failed(failure);
         let (plugin, place, backtrace) = (&*self.config.plugin, &*self.config.label, failure.backtrace());
         match news {
             News::None => {}
@@ -71,7 +72,9 @@ impl Usage {
 }
 
 /// Whether a plugin is fit to be called. Five failures in a row, or twenty within ten seconds,
-/// put it into quarantine: one second at first, twice as long each time, at most a minute.
+/// put it into quarantine: one second at first, twice as long each time, at most a minute. A call
+/// that overran its deadline has kept its worker from all others, so two of them are enough. The
+/// first call after a quarantine is a trial: when it fails the next quarantine begins.
 #[derive(Debug, Default)]
 pub struct Health {
     in_a_row: AtomicU32,
@@ -92,6 +95,8 @@ enum News {
 
 impl Health {
     const IN_A_ROW: u32 = 5;
+    /// What a call that overran its deadline counts as.
+    const OVERRUN: u32 = 3;
     const IN_WINDOW: u32 = 20;
     const WINDOW_MS: u32 = 10_000;
     const FIRST_PAUSE_MS: u32 = 1_000;
@@ -123,7 +128,8 @@ impl Health {
         }
     }
 
-    fn failed(&self) -> News {
+    fn failed(&self, failure: &Failure) -> News {
+        let weight = if matches!(failure, Failure::Deadline(..)) { Self::OVERRUN } else { 1 };
         let now = clock::millis32();
         if now.wrapping_sub(self.window_start.load(Relaxed)) > Self::WINDOW_MS {
             self.window_start.store(now, Relaxed);
@@ -135,7 +141,7 @@ impl Health {
             self.quarantine_ms.store(0, Relaxed);
             self.told.store(false, Relaxed);
         }
-        let in_a_row = self.in_a_row.fetch_add(1, Relaxed) + 1;
+        let in_a_row = self.in_a_row.fetch_add(weight, Relaxed) + weight;
         let in_window = self.window_failures.fetch_add(1, Relaxed) + 1;
         if in_a_row >= Self::IN_A_ROW || in_window >= Self::IN_WINDOW {
             return self.quarantine(now);
@@ -144,7 +150,7 @@ impl Health {
     }
 
     fn quarantine(&self, now: u32) -> News {
-        self.in_a_row.store(0, Relaxed);
+        self.in_a_row.store(Self::IN_A_ROW - 1, Relaxed);
         self.window_failures.store(1, Relaxed);
         if self.quarantined_at.swap(now, Relaxed) != 0 {
             return News::None;
@@ -224,5 +230,62 @@ impl LogGate {
         }
         let line = self.lines.fetch_add(1, Relaxed);
         (line < Self::LINES_PER_SECOND).then_some(dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::instance::Frames;
+
+    fn is_quarantined_after(health: &Health, failures: u32) -> bool {
+        (0..failures).for_each(|_| drop(health.failed(&Failure::NotAllowed(0))));
+        health.is_quarantined()
+    }
+
+    /// As if its time were over.
+    fn end_quarantine(health: &Health) {
+        health.quarantine_ms.store(0, Relaxed);
+        assert!(!health.is_quarantined());
+    }
+
+    #[test]
+    fn five_failures_in_a_row_are_too_many() {
+        let health = Health::default();
+        assert!(!is_quarantined_after(&health, 4));
+        health.succeeded();
+        assert!(!is_quarantined_after(&health, 4));
+        assert!(is_quarantined_after(&health, 1));
+    }
+
+    #[test]
+    fn so_are_twenty_among_successes() {
+        let health = Health::default();
+        for _ in 0..19 {
+            assert!(!is_quarantined_after(&health, 1));
+            health.succeeded();
+        }
+        assert!(is_quarantined_after(&health, 1));
+    }
+
+    #[test]
+    fn so_are_two_overrun_deadlines() {
+        let health = Health::default();
+        let overrun = Failure::Deadline(Duration::from_millis(50), Frames::default());
+        health.failed(&overrun);
+        assert!(!health.is_quarantined());
+        health.failed(&overrun);
+        assert!(health.is_quarantined());
+    }
+
+    #[test]
+    fn after_a_quarantine_one_failure_begins_the_next_and_one_success_clears() {
+        let health = Health::default();
+        assert!(is_quarantined_after(&health, 5));
+        end_quarantine(&health);
+        assert!(is_quarantined_after(&health, 1));
+        end_quarantine(&health);
+        health.succeeded();
+        assert!(!is_quarantined_after(&health, 4));
     }
 }

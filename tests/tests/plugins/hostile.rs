@@ -76,7 +76,9 @@ fn hostile_everywhere(action: &str) {
             quarantined(place)
         });
         (0..3).for_each(|_| ask(&mut client, path, expected));
-        assert!(failures(&proxy, place) >= 5, "counted always");
+        // Two calls that overran their deadline are enough.
+        let least = if action == "loop" { 2 } else { 5 };
+        assert!(failures(&proxy, place) >= least, "counted always");
         let told = format!("\"{place}\"");
         let lines = |text: &str| proxy.log_lines().iter().filter(|l| l.contains(text) && l.contains(&told)).count();
         assert_eq!(lines("plugin failed"), 1, "logged once");
