@@ -73,8 +73,9 @@ impl Usage {
 
 /// Whether a plugin is fit to be called. Five failures in a row, or twenty within ten seconds,
 /// put it into quarantine: one second at first, twice as long each time, at most a minute. A call
-/// that overran its deadline has kept its worker from all others, so two of them are enough. The
-/// first call after a quarantine is a trial: when it fails the next quarantine begins.
+/// that overran its deadline has kept its worker from all others, so two of them are enough, and the
+/// quarantine is so long that such calls take half a percent of the worker's time. The first call
+/// after a quarantine is a trial: when it fails the next quarantine begins.
 #[derive(Debug, Default)]
 pub struct Health {
     in_a_row: AtomicU32,
@@ -97,6 +98,8 @@ impl Health {
     const IN_A_ROW: u32 = 5;
     /// What a call that overran its deadline counts as.
     const OVERRUN: u32 = 3;
+    /// How many times as long as such a call the quarantine is at least.
+    const PAUSE_FOR_OVERRUN: u32 = 200;
     const IN_WINDOW: u32 = 20;
     const WINDOW_MS: u32 = 10_000;
     const FIRST_PAUSE_MS: u32 = 1_000;
@@ -129,7 +132,10 @@ impl Health {
     }
 
     fn failed(&self, failure: &Failure) -> News {
-        let weight = if matches!(failure, Failure::Deadline(..)) { Self::OVERRUN } else { 1 };
+        let (weight, least_pause) = match failure {
+            Failure::Deadline(limit, _) => (Self::OVERRUN, limit.saturating_mul(Self::PAUSE_FOR_OVERRUN)),
+            _ => (1, Duration::ZERO),
+        };
         let now = clock::millis32();
         if now.wrapping_sub(self.window_start.load(Relaxed)) > Self::WINDOW_MS {
             self.window_start.store(now, Relaxed);
@@ -144,18 +150,19 @@ impl Health {
         let in_a_row = self.in_a_row.fetch_add(weight, Relaxed) + weight;
         let in_window = self.window_failures.fetch_add(1, Relaxed) + 1;
         if in_a_row >= Self::IN_A_ROW || in_window >= Self::IN_WINDOW {
-            return self.quarantine(now);
+            return self.quarantine(now, least_pause);
         }
         if self.told.swap(true, Relaxed) { News::None } else { News::First }
     }
 
-    fn quarantine(&self, now: u32) -> News {
+    fn quarantine(&self, now: u32, least: Duration) -> News {
         self.in_a_row.store(Self::IN_A_ROW - 1, Relaxed);
         self.window_failures.store(1, Relaxed);
         if self.quarantined_at.swap(now, Relaxed) != 0 {
             return News::None;
         }
-        let pause = (self.quarantine_ms.load(Relaxed) * 2).clamp(Self::FIRST_PAUSE_MS, Self::LONGEST_PAUSE_MS);
+        let least = (least.as_millis() as u32).clamp(Self::FIRST_PAUSE_MS, Self::LONGEST_PAUSE_MS);
+        let pause = (self.quarantine_ms.load(Relaxed) * 2).clamp(least, Self::LONGEST_PAUSE_MS);
         self.quarantine_ms.store(pause, Relaxed);
         News::Quarantined(Duration::from_millis(u64::from(pause)))
     }
