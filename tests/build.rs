@@ -6,7 +6,7 @@ use std::{env, fs};
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    for watched in ["guests", "../plugin-sdk/src", "../wit", "../Cargo.lock"] {
+    for watched in ["guests", "../examples/plugins/rust", "../plugin-sdk/src", "../wit", "../Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", tests.join(watched).display());
     }
     let packages = jackfield_plugin_build::packages(&tests.join("guests"), "guest-");

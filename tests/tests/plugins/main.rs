@@ -8,6 +8,7 @@ mod meddle;
 mod swap;
 mod twins;
 mod wasi;
+mod wrap;
 
 use std::path::{Path, PathBuf};
 
