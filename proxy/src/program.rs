@@ -1,5 +1,6 @@
 //! The `jackfield` program: its commands and exit codes.
 
+mod componentize;
 mod demo;
 mod inspect;
 
@@ -46,8 +47,16 @@ enum Command {
 enum PluginCommand {
     /// Tell kind, imports, exports and size of a plugin
     Inspect {
-        /// A WebAssembly component
+        /// A WebAssembly component, or a core module with WIT metadata
         file: PathBuf,
+    },
+    /// Keep the component that a core module is made into when it is loaded
+    Componentize {
+        /// A core WebAssembly module with WIT metadata
+        file: PathBuf,
+        /// Where the component goes
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
 }
 
@@ -60,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect::run(&file),
+        Command::Plugin(PluginCommand::Componentize { file, output }) => componentize::run(&file, &output),
     };
     done.unwrap_or_else(|error| {
         eprintln!("jackfield: {error:#}");

@@ -1,4 +1,5 @@
-//! For build scripts: compiles crates of this workspace to Wasm and turns them into components.
+//! For build scripts: compiles crates of this workspace to Wasm and turns them into components, and
+//! assembles the adapter that core modules of others are given.
 //!
 //! The inner build has a target folder of its own, so that it may run inside of another one, and a
 //! profile of its own (`plugin`), so that a plugin is the same in debug and release.
@@ -6,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+
+use wasm_encoder::Section;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -75,6 +78,30 @@ fn componentize(folder: &Path, package: &Package) -> Vec<u8> {
     wit_component::ComponentEncoder::default()
         .validate(true)
         .module(&module)
-        .and_then(wit_component::ComponentEncoder::encode)
+        .and_then(|mut encoder| encoder.encode())
         .unwrap_or_else(|error| panic!("{} is no component: {error:#}", package.name))
+}
+
+/// What a core module's custom section `component-type` says: the world that it is for.
+///
+/// # Panics
+/// When the WIT is wrong.
+pub fn metadata(wit: &Path, world: &str) -> Vec<u8> {
+    let mut resolve = wit_parser::Resolve::default();
+    let (package, _) = resolve.push_path(wit).unwrap_or_else(|error| panic!("{}: {error:#}", wit.display()));
+    resolve
+        .select_world(&[package], Some(world))
+        .and_then(|world| wit_component::metadata::encode(&resolve, world, wit_component::StringEncoding::UTF8, None))
+        .unwrap_or_else(|error| panic!("{}: {error:#}", wit.display()))
+}
+
+/// Assembles an adapter: a core module as text, and the WIT world of what it imports.
+///
+/// # Panics
+/// When one of the two is wrong.
+pub fn adapter(text: &Path, wit: &Path, world: &str) -> Vec<u8> {
+    let mut module = wat::parse_file(text).unwrap_or_else(|error| panic!("{error}"));
+    wasm_encoder::CustomSection { name: "component-type".into(), data: metadata(wit, world).into() }
+        .append_to(&mut module);
+    module
 }
