@@ -1,32 +1,36 @@
 #!/bin/sh
-# build.sh WORLD NAME [FILE]: builds NAME/plugin.go to NAME/NAME.wasm, or to the file that is named.
+# build.sh WORLD FOLDER [FILE]: makes FOLDER/NAME.wasm, or the file that is named, of FOLDER/*.go.
 # Exit code 77: the toolchain is missing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-world=$1 name=$2
-out=${3:-$here/$name/$name.wasm}
-PATH="$here/.venv/bin:$PATH"
-need() {
-    command -v "$1" >/dev/null || { echo "$1 is missing: $2" >&2; exit 77; }
-}
-need go "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt, or https://go.dev/dl"
-need wit-bindgen "cargo install wit-bindgen-cli --no-default-features --features c,go"
-wit-bindgen go --help >/dev/null 2>&1 ||
-    { echo "wit-bindgen has no Go: cargo install wit-bindgen-cli --no-default-features --features c,go" >&2; exit 77; }
-case $world in
+folder=$(cd "$2" && pwd)
+out=${3:-$folder/$(basename "$folder").wasm}
+case $1 in
 balancer) package=export_jackfield_plugin_balancing ;;
 http-filter) package=export_jackfield_plugin_filtering ;;
 esac
+PATH="$here/.venv/bin:$PATH"
+missing() {
+    echo "$1 is missing: $2" >&2
+    exit 77
+}
+command -v go >/dev/null || missing go "https://go.dev/dl, or pip install -r requirements.txt in .venv"
+wit-bindgen go --help >/dev/null 2>&1 ||
+    missing "wit-bindgen with Go" "cargo install wit-bindgen-cli --no-default-features --features c,go"
 
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
-wit-bindgen go "$here/../../../wit" --world "$world" --format=false --out-dir "$build" --quiet >/dev/null 2>&1
-mkdir -p "$build/$package"
-cp "$here/$name"/*.go "$build/$package/"
+wit-bindgen go "$here/../../../wit" --world "$1" --out-dir "$build" --format=false >/dev/null
+mkdir "$build/$package"
+cp "$folder"/*.go "$build/$package/"
+case $out in
+/*) ;;
+*) out=$PWD/$out ;;
+esac
 cd "$build"
 
-# The module go.bytecodealliance.org/pkg comes with the sources of wit-bindgen, in the same version;
-# where cargo has not kept them, it comes from Go's module proxy.
+# The module go.bytecodealliance.org/pkg lies in the sources of wit-bindgen that cargo has kept, in the
+# version that the bindings need. Where they are gone, Go fetches it.
 version=$(wit-bindgen --version | cut -d ' ' -f 2)
 for pkg in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/wit-bindgen-go-"$version"/src/pkg; do
     if [ -d "$pkg" ]; then
@@ -34,4 +38,7 @@ for pkg in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/wit-bindgen-go-"$version
         export GOPROXY=off
     fi
 done
-GOOS=wasip1 GOARCH=wasm GOFLAGS=-mod=mod go build -trimpath -buildmode=c-shared -ldflags="-s -checklinkname=0" -o "$out" .
+# That module asks the runtime for memory before the allocator works, which Go 1.23 and later allow
+# only when told so.
+GOOS=wasip1 GOARCH=wasm GOFLAGS=-mod=mod GOTOOLCHAIN=local \
+    go build -trimpath -buildmode=c-shared -ldflags=-checklinkname=0 -o "$out" .

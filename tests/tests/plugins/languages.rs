@@ -159,6 +159,11 @@ fn zig() {
     battery("zig");
 }
 
+#[test]
+fn go() {
+    battery("go");
+}
+
 /// Prints the table of docs/plugins.md:
 /// `cargo test --release -p jackfield-tests --test plugins languages::table -- --ignored --nocapture`.
 #[test]
@@ -167,7 +172,7 @@ fn table() {
     println!(
         "| language | size, KiB | compiles, ms | starts, µs | memory, KiB per instance | pick, ns |\n|---|---|---|---|---|---|"
     );
-    for language in ["c", "zig", "javascript", "python"] {
+    for language in ["c", "zig", "go", "javascript", "python"] {
         if let Some(wasm) = build(language, "canary-by-header") {
             row(language, &wasm);
         }

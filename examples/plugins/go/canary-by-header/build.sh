@@ -1,3 +1,4 @@
 #!/bin/sh
 # Builds canary-by-header.wasm, or the file that is named. Exit code 77: the toolchain is missing.
-exec "$(dirname "$0")/../build.sh" balancer canary-by-header "$@"
+here=$(dirname "$0")
+exec "$here/../build.sh" balancer "$here" "$@"

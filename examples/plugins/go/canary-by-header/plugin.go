@@ -48,14 +48,14 @@ func Update(endpoints EndpointSet) {
 func Pick(context PickContext) uint32 {
 	// What the host handed over stays pinned until this is called.
 	defer wit.Unpin()
-	group := others
+	wanted, rest := others, canaries
 	if jackfield_plugin_request.Header("x-canary").IsSome() {
-		group = canaries
+		wanted, rest = canaries, others
 	}
-	if chosen := choose(group); chosen != none {
+	if chosen := choose(wanted); chosen != none {
 		return chosen
 	}
-	return choose(append(append([]uint32{}, canaries...), others...))
+	return choose(rest)
 }
 
 func choose(group []uint32) uint32 {
