@@ -20,7 +20,8 @@ wit-bindgen go --help >/dev/null 2>&1 ||
 
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
-wit-bindgen go "$here/../../../wit" --world "$1" --out-dir "$build" --format=false >/dev/null
+said=$(wit-bindgen go "$here/../../../wit" --world "$1" --out-dir "$build" --format=false 2>&1) ||
+    { echo "$said" >&2; exit 1; }
 mkdir "$build/$package"
 cp "$folder"/*.go "$build/$package/"
 case $out in
