@@ -41,8 +41,31 @@ pub fn packages(folder: &Path, prefix: &str) -> Vec<Package> {
 /// # Panics
 /// When the build fails, with what is to be done about it.
 pub fn components(root: &Path, packages: &[Package]) -> Vec<Vec<u8>> {
+    let modules = modules(root, packages);
+    packages.iter().zip(modules).map(|(package, module)| componentize(package, &module)).collect()
+}
+
+/// The same, but each one's core module, as the compiler leaves it.
+///
+/// # Panics
+/// When the build fails, with what is to be done about it.
+pub fn modules(root: &Path, packages: &[Package]) -> Vec<Vec<u8>> {
     let built = build(root, packages);
-    packages.iter().map(|package| componentize(&built, package)).collect()
+    let file = |package: &Package| built.join(format!("{}.wasm", package.name.replace('-', "_")));
+    let read = |file: PathBuf| fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    packages.iter().map(|package| read(file(package))).collect()
+}
+
+/// Makes a component of a core module.
+///
+/// # Panics
+/// When the module is for no world.
+pub fn componentize(package: &Package, module: &[u8]) -> Vec<u8> {
+    wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode())
+        .unwrap_or_else(|error| panic!("{} is no component: {error:#}", package.name))
 }
 
 /// Answers the folder that has the core modules.
@@ -70,16 +93,6 @@ fn is_for_the_outer_build(key: &str) -> bool {
         ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_FEATURE_", "CARGO_CFG_", "CARGO_ENCODED_"];
     let names = ["RUSTFLAGS", "RUSTDOCFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS"];
     prefixes.iter().any(|prefix| key.starts_with(prefix)) || names.contains(&key)
-}
-
-fn componentize(folder: &Path, package: &Package) -> Vec<u8> {
-    let file = folder.join(format!("{}.wasm", package.name.replace('-', "_")));
-    let module = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .and_then(|mut encoder| encoder.encode())
-        .unwrap_or_else(|error| panic!("{} is no component: {error:#}", package.name))
 }
 
 /// What a core module's custom section `component-type` says: the world that it is for.

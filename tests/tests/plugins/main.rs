@@ -1,6 +1,7 @@
 //! Plugins: hostile ones, broken files, swaps at run time, the cache of compiled ones.
 
 mod cache;
+mod core_modules;
 mod files;
 mod hostile;
 mod languages;
