@@ -45,11 +45,17 @@ pub enum LoadError {
     #[error("not a WebAssembly file: it begins with {0}, a component begins with 00 61 73 6d 0d 00 01 00")]
     NotWasm(String),
     #[error(
-        "a core WebAssembly module that exports nothing of the contract and has no WIT metadata; build it with \
-         bindings for the world jackfield:plugin/balancer or jackfield:plugin/http-filter (wit-bindgen), so that it \
-         exports jackfield:plugin/balancing@{VERSION}#pick or jackfield:plugin/filtering@{VERSION}#on-request"
+        "a core WebAssembly module that exports nothing of the contract; build it with bindings for the world \
+         jackfield:plugin/balancer or jackfield:plugin/http-filter (wit-bindgen), so that it exports \
+         jackfield:plugin/balancing@{VERSION}#pick or jackfield:plugin/filtering@{VERSION}#on-request"
     )]
     CoreModule,
+    #[error(
+        "a core WebAssembly module that imports {}; a core module may import the interfaces of \
+         jackfield:plugin@{VERSION}, and wasi_snapshot_preview1; what needs more must be a component \
+         (`wasm-tools component new`)", .0.join(", ")
+    )]
+    CoreImports(Vec<String>),
     #[error("a core WebAssembly module that cannot be made a component: {0}")]
     NotWrapped(String),
     #[error("damaged or unsupported WebAssembly: {0}")]
@@ -134,7 +140,8 @@ fn component_of(wasm: &[u8]) -> Result<(Cow<'_, [u8]>, Option<Wrapped>), LoadErr
 impl From<WrapError> for LoadError {
     fn from(error: WrapError) -> Self {
         match error {
-            WrapError::NoMetadata => Self::CoreModule,
+            WrapError::NoExport => Self::CoreModule,
+            WrapError::Imports(imports) => Self::CoreImports(imports),
             WrapError::Damaged(reason) => Self::Invalid(reason),
             WrapError::OtherVersion(found) => Self::WrongVersion { found },
             WrapError::Unfit(reason) => Self::NotWrapped(reason),

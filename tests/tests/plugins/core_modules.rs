@@ -371,16 +371,15 @@ fn what_cannot_be_wrapped_says_why() {
     let core_module = core("version");
     for (name, wasm, reason) in [
         (
-            "no metadata",
+            "no export of the contract",
             wat::parse_str("(module (func (export \"run\")))").unwrap(),
-            "a core WebAssembly module that exports nothing of the contract and has no WIT metadata; build it with \
-             bindings for the world",
+            "a core WebAssembly module that exports nothing of the contract; build it with bindings for the world",
         ),
         ("cut in half", core_module[..core_module.len() / 2].to_vec(), "damaged or unsupported WebAssembly: "),
         (
             "another world",
             patched(&core_module, "jackfield:plugin", "elsewhere:plugin"),
-            "not a Jackfield plugin: it exports elsewhere:plugin/",
+            "a core WebAssembly module that exports nothing of the contract; ",
         ),
         (
             "another version",
@@ -390,9 +389,10 @@ fn what_cannot_be_wrapped_says_why() {
         ),
         (
             "an import from nowhere",
-            text("(import \"env\" \"abort\" (func))", ""),
-            "a core WebAssembly module that cannot be made a component: failed to decode world from module: module was \
-             not valid: failed to resolve import `env::abort`",
+            text("(import \"env\" \"abort\" (func)) (import \"wasi:http/types@0.2.0\" \"x\" (func))", ""),
+            "a core WebAssembly module that imports env, wasi:http/types@0.2.0; a core module may import the \
+             interfaces of jackfield:plugin@0.1.0, and wasi_snapshot_preview1; what needs more must be a component \
+             (`wasm-tools component new`)",
         ),
         (
             "a function that preview 1 does not have",
@@ -410,8 +410,8 @@ fn what_cannot_be_wrapped_says_why() {
             "a core WebAssembly module that cannot be made a component: ",
         ),
         (
-            "metadata that is none",
-            patched(&core_module, "jackfield:plugin/", "jackfield_plugin/"),
+            "a function that the contract does not have",
+            text("(import \"jackfield:plugin/clock@0.1.0\" \"stop\" (func))", ""),
             "a core WebAssembly module that cannot be made a component: ",
         ),
     ] {
