@@ -7,6 +7,7 @@ mod languages;
 mod meddle;
 mod swap;
 mod twins;
+mod typescript;
 mod wasi;
 
 use std::path::{Path, PathBuf};
