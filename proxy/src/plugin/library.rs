@@ -56,10 +56,14 @@ impl Library {
         EMBEDDED.iter().map(|(name, wasm)| ((*name).to_owned(), component::exported_kinds(wasm))).collect()
     }
 
+    /// The file of a default plugin.
+    pub fn default_file(name: &str) -> Option<&'static [u8]> {
+        EMBEDDED.iter().find(|(embedded, _)| *embedded == name).map(|(_, wasm)| *wasm)
+    }
+
     /// One default plugin alone: all of them take seconds to compile.
     pub fn default_plugin(engine: &Engine, name: &str) -> Option<Result<Plugin, LoadError>> {
-        let (_, wasm) = EMBEDDED.iter().find(|(embedded, _)| *embedded == name)?;
-        Some(Plugin::load(engine, name, wasm))
+        Self::default_file(name).map(|wasm| Plugin::load(engine, name, wasm))
     }
 
     pub fn get(&self, name: &str) -> Option<&Arc<Plugin>> {

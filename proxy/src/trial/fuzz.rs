@@ -192,7 +192,7 @@ fn tell(finding: &Finding, seed: u64, name_kind: bool, out: &mut dyn Write) -> i
     if finding.is_certain {
         writeln!(
             out,
-            "       made smaller in {tries} tries, {steps} calls to {}; this case shows it:",
+            "       found after {steps} steps of a life, made smaller in {tries} tries to {}; this case shows it:",
             script.steps.len()
         )?;
     } else {

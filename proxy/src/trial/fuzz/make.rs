@@ -40,7 +40,7 @@ fn picks(dice: &mut Dice, steps: usize, words: &Words) -> Vec<Step> {
 }
 
 fn pick(dice: &mut Dice, before: &[Step], endpoints: &Arc<[CaseEndpoint]>, request: RequestGiven) -> Step {
-    let share = *dice.one(&[0, 0, 0, 5, 50, 100]);
+    let share = *dice.one(&[0, 0, 0, 0, 0, 5, 30, 70, 100]);
     let mut tried = some(dice, endpoints, share);
     if let Some(earlier) = before.last().filter(|_| dice.percent(5)) {
         // Tried before an update that took it away.
@@ -48,8 +48,8 @@ fn pick(dice: &mut Dice, before: &[Step], endpoints: &Arc<[CaseEndpoint]>, reque
         tried.sort();
         tried.dedup();
     }
-    let candidates = dice.percent(25).then(|| {
-        let share = *dice.one(&[0, 10, 50, 100]);
+    let candidates = dice.percent(20).then(|| {
+        let share = *dice.one(&[0, 20, 50, 80, 100]);
         some(dice, endpoints, share)
     });
     Step { endpoints: Arc::clone(endpoints), tried, candidates, request, response: None }
