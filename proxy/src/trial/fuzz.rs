@@ -53,7 +53,8 @@ pub fn fuzz(subject: &Subject, order: &Order<'_>, out: &mut dyn Write) -> io::Re
     let until = Instant::now() + order.length;
     writeln!(out, "fuzz for {:?} with seed {}", order.length, order.seed)?;
     while Instant::now() < until && findings.len() < MOST_FINDINGS {
-        let setup = dice.one(order.setups).clone();
+        // In turn: a plugin that is slow gets few lives, and each use is to have some of them.
+        let setup = order.setups[tally.instances as usize % order.setups.len()].clone();
         let steps = make::script(&mut dice, setup.kind, &words);
         let script = Script { setup, steps };
         if let Err((steps, fault)) = live(subject, &script, until, &mut tally) {
@@ -64,6 +65,9 @@ pub fn fuzz(subject: &Subject, order: &Order<'_>, out: &mut dyn Write) -> io::Re
     let name_kind = subject.plugin.kinds().len() > 1;
     for finding in &findings {
         tell(finding, order.seed, name_kind, out)?;
+    }
+    if !findings.is_empty() {
+        writeln!(out)?;
     }
     match findings.len() {
         0 => writeln!(out, "nothing found")?,
@@ -204,7 +208,7 @@ fn tell(finding: &Finding, seed: u64, name_kind: bool, out: &mut dyn Write) -> i
         write!(out, "       (with these lines at the top of the file)\n\n{limits}")?;
     }
     let name = format!("fuzz {seed}: {} {}", fault.call.name(), ending(fault));
-    writeln!(out, "\n{}", write::case(&name, script, name_kind))
+    write!(out, "\n{}", write::case(&name, script, name_kind))
 }
 
 fn ending(fault: &Fault) -> &'static str {

@@ -103,10 +103,10 @@ const STATES: [EndpointState; 3] = [EndpointState::Healthy, EndpointState::Unhea
 impl Style {
     fn of(dice: &mut Dice) -> Self {
         Self {
-            state: match dice.below(10) {
-                0..=4 => Some(EndpointState::Healthy),
-                5 => Some(EndpointState::Unhealthy),
-                6 => Some(EndpointState::Draining),
+            state: match dice.below(20) {
+                0..=12 => Some(EndpointState::Healthy),
+                13 => Some(EndpointState::Unhealthy),
+                14 => Some(EndpointState::Draining),
                 _ => None,
             },
             weight: *dice.one(&[1, 1, 3, 100, 65_535]),

@@ -203,11 +203,10 @@ impl<'f> Shrinker<'f> {
     }
 
     fn response(&mut self, script: Script, step: usize) -> Script {
-        if script.steps[step].response.is_none() {
-            return script;
+        let mut script = self.attempt(script, |script| script.steps[step].response = None);
+        if script.steps[step].response.is_some() {
+            script = self.attempt(script, |script| script.steps[step].response = Some(ResponseGiven::default()));
         }
-        let script = self.attempt(script, |script| script.steps[step].response = None);
-        let mut script = self.attempt(script, |script| script.steps[step].response = Some(ResponseGiven::default()));
         let Some(response) = script.steps[step].response.clone() else { return script };
         let with = |headers: &[_]| {
             let mut script = script.clone();

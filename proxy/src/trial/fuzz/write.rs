@@ -171,7 +171,7 @@ fn headers(lines: &[(HeaderName, HeaderValue)]) -> String {
         let values: Vec<String> =
             lines.iter().filter(|(other, _)| other == *name).map(|(_, value)| self::value(value)).collect();
         let values = if let [only] = &values[..] { only.clone() } else { list(values.into_iter()) };
-        format!("{} = {values}", quoted(name.as_str()))
+        format!("{} = {values}", key(name.as_str()))
     };
     format!("{{ {} }}", names.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
@@ -190,7 +190,7 @@ fn value(value: &HeaderValue) -> String {
 }
 
 fn texts(pairs: &[(String, String)]) -> String {
-    let pair = |(key, text): &(String, String)| format!("{} = {}", quoted(key), quoted(text));
+    let pair = |(name, text): &(String, String)| format!("{} = {}", key(name), quoted(text));
     format!("{{ {} }}", pairs.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
 
@@ -214,11 +214,17 @@ fn json(value: &serde_json::Value) -> String {
         Json::Array(values) => list(values.iter().map(json)),
         Json::Object(entries) if entries.is_empty() => "{}".to_owned(),
         Json::Object(entries) => {
-            let pair = |(key, value): (&String, &Json)| format!("{} = {}", quoted(key), json(value));
+            let pair = |(name, value): (&String, &Json)| format!("{} = {}", key(name), json(value));
             format!("{{ {} }}", entries.iter().map(pair).collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),
     }
+}
+
+/// A bare key where it can be one.
+fn key(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if !name.is_empty() && name.bytes().all(is_bare) { name.to_owned() } else { quoted(name) }
 }
 
 /// A basic string of TOML.
