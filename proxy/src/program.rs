@@ -2,6 +2,7 @@
 
 mod demo;
 mod inspect;
+mod trial;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum PluginCommand {
         /// A WebAssembly component
         file: PathBuf,
     },
+    /// Try a plugin in the real host, without a proxy: with cases, with random input, against the clock
+    Test(trial::TestArguments),
 }
 
 /// For a configuration that cannot run, as `check` and `run` say it.
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect::run(&file),
+        Command::Plugin(PluginCommand::Test(arguments)) => trial::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("jackfield: {error:#}");
