@@ -16,6 +16,7 @@ mod instance;
 mod library;
 mod relay;
 mod usage;
+mod wrap;
 
 pub use balancer::{Balancer, Decision};
 pub use choice::Choice;
@@ -26,3 +27,4 @@ pub use filter::{Filter, Outcome};
 pub use instance::Failure;
 pub use library::{FileProblem, Library};
 pub use usage::{Health, Names, Totals, Usage};
+pub use wrap::Wrapped;

@@ -4,6 +4,7 @@
 mod endpoints;
 pub(super) mod hot;
 mod prepared;
+pub(super) mod preview1;
 mod request;
 mod request_edit;
 mod response;

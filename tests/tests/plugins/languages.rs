@@ -45,7 +45,7 @@ macro_rules! languages {
     };
 }
 
-languages!(rust, c, zig, javascript, typescript, python);
+languages!(rust, go, c, zig, javascript, typescript, python);
 
 /// Builds the plugin of this folder, as its README says.
 fn build(language: &str, plugin: &str) -> Option<Vec<u8>> {

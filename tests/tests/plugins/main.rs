@@ -2,6 +2,7 @@
 
 mod author;
 mod cache;
+mod core_modules;
 mod files;
 mod hostile;
 mod languages;

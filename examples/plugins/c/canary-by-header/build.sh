@@ -10,6 +10,5 @@ need wit-bindgen "cargo install wit-bindgen-cli --no-default-features --features
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 wit-bindgen c "$here/../../../../wit" --world balancer --out-dir "$build" >/dev/null
-clang-19 --target=wasm32-wasi -mexec-model=reactor -Oz -s -Wall -Werror -I "$build" -o "$build/core.wasm" \
+clang-19 --target=wasm32-wasi -mexec-model=reactor -Oz -s -Wall -Werror -I "$build" -o "${1:-$here/canary-by-header.wasm}" \
     "$here/canary-by-header.c" "$build/balancer.c" "$build/balancer_component_type.o"
-"$here/../../componentize.sh" "$build/core.wasm" "${1:-$here/canary-by-header.wasm}"

@@ -5,4 +5,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 command -v cargo >/dev/null || { echo "cargo is missing: https://rustup.rs" >&2; exit 77; }
 cd "$here"
 cargo build --quiet --locked --release --target wasm32-unknown-unknown --target-dir ../target
-../../componentize.sh ../target/wasm32-unknown-unknown/release/api_key.wasm "${1:-$here/api-key.wasm}"
+cp ../target/wasm32-unknown-unknown/release/api_key.wasm "${1:-$here/api-key.wasm}"

@@ -19,6 +19,5 @@ trap 'rm -rf "$build"' EXIT
 # Only for the section that tells the types of the world.
 wit-bindgen c "$here/../../../../wit" --world http-filter --out-dir "$build" >/dev/null 2>&1
 "$@" build-exe -target wasm32-freestanding -O ReleaseSmall -fno-entry -rdynamic \
-    --cache-dir "$build" -femit-bin="$build/core.wasm" \
+    --cache-dir "$build" -femit-bin="$out" \
     "$here/api-key.zig" "$build/http_filter_component_type.o"
-"$here/../../componentize.sh" "$build/core.wasm" "$out"

@@ -19,6 +19,5 @@ trap 'rm -rf "$build"' EXIT
 # Only for the section that tells the types of the world.
 wit-bindgen c "$here/../../../../wit" --world balancer --out-dir "$build" >/dev/null 2>&1
 "$@" build-exe -target wasm32-freestanding -O ReleaseSmall -fno-entry -rdynamic \
-    --cache-dir "$build" -femit-bin="$build/core.wasm" \
+    --cache-dir "$build" -femit-bin="$out" \
     "$here/sticky-by-cookie.zig" "$build/balancer_component_type.o"
-"$here/../../componentize.sh" "$build/core.wasm" "$out"
