@@ -3,6 +3,7 @@
 mod componentize;
 mod demo;
 mod inspect;
+mod trial;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum PluginCommand {
         /// A WebAssembly component, or a core module with WIT metadata
         file: PathBuf,
     },
+    /// Try a plugin in the real host, without a proxy: with cases, with random input, against the clock
+    Test(trial::TestArguments),
     /// Keep the component that a core module is made into when it is loaded
     Componentize {
         /// A core WebAssembly module with WIT metadata
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect::run(&file),
+        Command::Plugin(PluginCommand::Test(arguments)) => trial::run(&arguments),
         Command::Plugin(PluginCommand::Componentize { file, output }) => componentize::run(&file, &output),
     };
     done.unwrap_or_else(|error| {

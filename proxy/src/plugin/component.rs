@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use wasmparser::{Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
@@ -174,12 +175,7 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
         .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
         .map(|(name, _)| name.to_owned())
         .collect();
-    let ours = |interface: &str| exports.iter().any(|export| *export == format!("{PACKAGE}{interface}@{VERSION}"));
-    let kinds = [(PluginKind::Balancer, "balancing"), (PluginKind::HttpFilter, "filtering")]
-        .into_iter()
-        .filter(|(_, interface)| ours(interface))
-        .map(|(kind, _)| kind)
-        .collect::<Vec<_>>();
+    let kinds = kinds(&exports);
     if kinds.is_empty() {
         return Err(match exports.iter().find(|export| export.starts_with(PACKAGE)) {
             Some(found) => LoadError::WrongVersion { found: found.clone() },
@@ -188,6 +184,32 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
     }
     let refused = imports.iter().filter(|import| !is_offered(import)).cloned().collect();
     Ok(Inspection { kinds, imports, exports, refused, wrapped: None })
+}
+
+fn kinds<S: AsRef<str>>(exports: &[S]) -> Vec<PluginKind> {
+    let ours = |interface: &str| {
+        let name = format!("{PACKAGE}{interface}@{VERSION}");
+        exports.iter().any(|export| export.as_ref() == name)
+    };
+    let known = [(PluginKind::Balancer, "balancing"), (PluginKind::HttpFilter, "filtering")];
+    known.into_iter().filter(|(_, interface)| ours(interface)).map(|(kind, _)| kind).collect()
+}
+
+/// What the file says, without compiling it.
+pub(super) fn exported_kinds(wasm: &[u8]) -> Vec<PluginKind> {
+    let (mut exports, mut depth) = (Vec::new(), 0);
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload {
+            Ok(Payload::Version { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth -= 1,
+            Ok(Payload::ComponentExportSection(section)) if depth == 1 => {
+                exports.extend(section.into_iter().flatten().map(|export| export.name.name));
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    kinds(&exports)
 }
 
 fn is_offered(import: &str) -> bool {

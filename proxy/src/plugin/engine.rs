@@ -70,6 +70,11 @@ impl Engine {
         &self.0.linker
     }
 
+    /// How many plugins had to be compiled since the start: the others came from the cache.
+    pub fn compilations(&self) -> u64 {
+        self.0.cache.compiled()
+    }
+
     pub(super) fn cache(&self) -> &Cache {
         &self.0.cache
     }

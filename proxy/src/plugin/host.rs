@@ -150,6 +150,11 @@ impl MemoryLimit {
         Self { limit, used: 0, table_elements: 0, reached: false }
     }
 
+    /// Linear memory, in bytes.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
     /// The limit, once it stood in the way.
     pub(super) fn reached(&self) -> Option<usize> {
         self.reached.then_some(self.limit)

@@ -1,5 +1,6 @@
 //! Plugins: hostile ones, broken files, swaps at run time, the cache of compiled ones.
 
+mod author;
 mod cache;
 mod core_modules;
 mod files;
@@ -8,6 +9,7 @@ mod languages;
 mod meddle;
 mod swap;
 mod twins;
+mod typescript;
 mod wasi;
 
 use std::path::{Path, PathBuf};
