@@ -13,14 +13,21 @@ import (
 	edit "wit_component/jackfield_plugin_request_edit"
 )
 
-var consumers map[string]string
+var consumers = map[string]string{}
 
 func Configure(settings string) Result[Phases, string] {
-	var fields map[string]map[string]string
+	refused := Err[Phases, string](`api-key needs {"keys": {"KEY": "CONSUMER"}}`)
+	// Pointers, since null would pass for "".
+	var fields map[string]map[string]*string
 	err := json.Unmarshal([]byte(settings), &fields)
-	consumers = fields["keys"]
-	if err != nil || len(fields) != 1 || len(consumers) == 0 {
-		return Err[Phases, string](`api-key needs {"keys": {"KEY": "CONSUMER"}}`)
+	if err != nil || len(fields) != 1 || len(fields["keys"]) == 0 {
+		return refused
+	}
+	for key, consumer := range fields["keys"] {
+		if consumer == nil {
+			return refused
+		}
+		consumers[key] = *consumer
 	}
 	return Ok[Phases, string](Phases_Request)
 }
