@@ -46,7 +46,15 @@ func amiss() string {
 	if _, err := net.Dial("tcp", "127.0.0.1:1"); err == nil {
 		return "there is a network"
 	}
+	if recovered() != "a reason" {
+		return "panics cannot be recovered from"
+	}
 	return ""
+}
+
+func recovered() (reason any) {
+	defer func() { reason = recover() }()
+	panic("a reason")
 }
 
 func Configure(settings string) Result[Unit, string] {
