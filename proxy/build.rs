@@ -1,4 +1,5 @@
-//! Builds the default plugins (every folder of `plugins/`) and embeds them as components.
+//! Builds the default plugins (every folder of `plugins/`) and embeds them as components; beside them,
+//! for core modules, the adapter and the metadata of the contract's worlds.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::{env, fs};
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
-    for watched in ["plugins", "plugin-sdk/src", "plugin-sdk/Cargo.toml", "wit", "Cargo.lock"] {
+    for watched in ["plugins", "plugin-sdk/src", "plugin-sdk/Cargo.toml", "wit", "Cargo.lock", "proxy/adapter"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     let packages = jackfield_plugin_build::packages(&root.join("plugins"), "plugin-");
@@ -23,4 +24,11 @@ fn main() {
     }
     table.push_str("];\n");
     fs::write(out.join("embedded.rs"), table).expect("the build folder can be written");
+    let texts = root.join("proxy/adapter");
+    let adapter = jackfield_plugin_build::adapter(&texts.join("preview1.wat"), &texts.join("preview1.wit"), "adapter");
+    fs::write(out.join("preview1.wasm"), adapter).expect("the build folder can be written");
+    for world in ["balancer", "http-filter"] {
+        let metadata = jackfield_plugin_build::metadata(&root.join("wit"), world);
+        fs::write(out.join(format!("{world}.metadata")), metadata).expect("the build folder can be written");
+    }
 }

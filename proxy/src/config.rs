@@ -1,6 +1,7 @@
 //! The configuration that runs: everything checked, nothing optional left, names turned into
 //! indices. `file` reads what was written; nothing else in the program sees the file's form.
 
+mod cases;
 mod file;
 mod peek;
 
@@ -11,7 +12,14 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-pub use file::{Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, parse};
+pub use cases::{
+    AnswerWanted, Case, CaseEndpoint, Cases, Expect, FieldsWanted, Head, RequestGiven, RequestWanted, ResponseGiven,
+    ResponseWanted, Setup, Step, Wanted,
+};
+pub use file::{
+    DEFAULT_BALANCER, Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, load_cases, parse, parse_cases,
+    parse_duration,
+};
 pub use peek::{FirstLook, peek};
 
 /// Position of an upstream in [`Config::upstreams`].

@@ -146,6 +146,16 @@ impl Stats {
         self.report.set(cpu, memory);
     }
 
+    /// Takes this for what was measured at this moment, in the units in which it is asked for: for
+    /// trials of plugins.
+    pub fn pretend(&self, active: u32, latency_us: u32, error_rate: u32, now: u32) {
+        self.active.store(active, Relaxed);
+        self.latency.pretend(latency_us, now);
+        // Half of the last digit more: what is asked for is cut off.
+        let share = if error_rate == 0 { 0.0 } else { (error_rate as f32 + 0.5) / 10_000.0 };
+        self.error_rate.store(share.to_bits(), Relaxed);
+    }
+
     /// The outcome of one try: time to the response head (L7) or to connect (L4).
     pub fn succeeded(&self, took: Duration) {
         self.succeeded_at(took, clock::millis32());
@@ -233,6 +243,11 @@ impl PeakEwma {
         self.0.store(u64::from(value.to_bits()) << 32 | u64::from(now), Relaxed);
     }
 
+    fn pretend(&self, latency_us: u32, now: u32) {
+        let packed = u64::from((latency_us as f32).to_bits()) << 32 | u64::from(now);
+        self.0.store(if latency_us == 0 { 0 } else { packed }, Relaxed);
+    }
+
     fn get(&self, now: u32) -> u32 {
         self.read().map_or(0, |(value, then)| (value * Self::weight(now.wrapping_sub(then))).max(1.0) as u32)
     }
@@ -301,6 +316,17 @@ mod tests {
         assert_eq!(stats.load(Duration::from_secs(10)), (4200, u32::MAX));
         stats.report_load(Some(1.7), Some(f64::NAN));
         assert_eq!(stats.load(Duration::from_secs(10)), (10_000, u32::MAX));
+    }
+
+    #[test]
+    fn what_is_pretended_is_what_is_read() {
+        let stats = Stats::default();
+        let now = clock::millis32();
+        for number in [0, 1, 7, 1200, 9_999, 10_000, 16_000_000] {
+            stats.pretend(number, number, number.min(10_000), now);
+            assert_eq!((stats.active(), stats.latency_us_at(now)), (number, number));
+            assert_eq!(stats.error_rate(), number.min(10_000));
+        }
     }
 
     #[test]

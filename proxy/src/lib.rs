@@ -19,6 +19,7 @@ pub mod state;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;
+pub mod trial;
 pub mod udp;
 pub mod upstream;
 pub mod worker;

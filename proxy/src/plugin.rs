@@ -16,6 +16,7 @@ mod instance;
 mod library;
 mod relay;
 mod usage;
+mod wrap;
 
 pub use balancer::{Balancer, Decision};
 pub use choice::Choice;
@@ -23,5 +24,7 @@ pub use component::{Inspection, LoadError, Plugin};
 pub use engine::Engine;
 pub use exchange::{Answer, Client, Exchange, Protocol};
 pub use filter::{Filter, Outcome};
+pub use instance::Failure;
 pub use library::{FileProblem, Library};
 pub use usage::{Health, Names, Totals, Usage};
+pub use wrap::Wrapped;

@@ -1,7 +1,9 @@
 //! The `jackfield` program: its commands and exit codes.
 
+mod componentize;
 mod demo;
 mod inspect;
+mod trial;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,8 +48,18 @@ enum Command {
 enum PluginCommand {
     /// Tell kind, imports, exports and size of a plugin
     Inspect {
-        /// A WebAssembly component
+        /// A WebAssembly component, or a core module with WIT metadata
         file: PathBuf,
+    },
+    /// Try a plugin in the real host, without a proxy: with cases, with random input, against the clock
+    Test(trial::TestArguments),
+    /// Keep the component that a core module is made into when it is loaded
+    Componentize {
+        /// A core WebAssembly module with WIT metadata
+        file: PathBuf,
+        /// Where the component goes
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
 }
 
@@ -60,6 +72,8 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect::run(&file),
+        Command::Plugin(PluginCommand::Test(arguments)) => trial::run(&arguments),
+        Command::Plugin(PluginCommand::Componentize { file, output }) => componentize::run(&file, &output),
     };
     done.unwrap_or_else(|error| {
         eprintln!("jackfield: {error:#}");

@@ -7,6 +7,7 @@
 
 pub mod authority;
 pub mod client;
+pub mod declarations;
 pub mod host;
 pub mod http2;
 pub mod lines;

@@ -23,10 +23,22 @@ pub fn tool(name: &str, package: &str) -> Option<PathBuf> {
 }
 
 #[track_caller]
-fn skipped(why: &str) {
+pub fn skipped(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
     // Not by println: the test harness would hide it.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: {why}\n").as_bytes());
+}
+
+/// Whether Rust compiles for `target` here, or a visible word.
+#[track_caller]
+pub fn compiles_for(target: &str) -> bool {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+    let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).unwrap().trim());
+    let there = sysroot.join("lib/rustlib").join(target).is_dir();
+    if !there {
+        skipped(&format!("Rust does not compile for {target} (rustup target add {target})"));
+    }
+    there
 }
 
 /// The Python of the virtual environment that `.ci/run` makes from `tests/python/requirements.txt`:

@@ -1,4 +1,5 @@
-//! For build scripts: compiles crates of this workspace to Wasm and turns them into components.
+//! For build scripts: compiles crates of this workspace to Wasm and turns them into components, and
+//! assembles the adapter that core modules of others are given.
 //!
 //! The inner build has a target folder of its own, so that it may run inside of another one, and a
 //! profile of its own (`plugin`), so that a plugin is the same in debug and release.
@@ -6,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+
+use wasm_encoder::Section;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -38,8 +41,31 @@ pub fn packages(folder: &Path, prefix: &str) -> Vec<Package> {
 /// # Panics
 /// When the build fails, with what is to be done about it.
 pub fn components(root: &Path, packages: &[Package]) -> Vec<Vec<u8>> {
+    let modules = modules(root, packages);
+    packages.iter().zip(modules).map(|(package, module)| componentize(package, &module)).collect()
+}
+
+/// The same, but each one's core module, as the compiler leaves it.
+///
+/// # Panics
+/// When the build fails, with what is to be done about it.
+pub fn modules(root: &Path, packages: &[Package]) -> Vec<Vec<u8>> {
     let built = build(root, packages);
-    packages.iter().map(|package| componentize(&built, package)).collect()
+    let file = |package: &Package| built.join(format!("{}.wasm", package.name.replace('-', "_")));
+    let read = |file: PathBuf| fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    packages.iter().map(|package| read(file(package))).collect()
+}
+
+/// Makes a component of a core module.
+///
+/// # Panics
+/// When the module is for no world.
+pub fn componentize(package: &Package, module: &[u8]) -> Vec<u8> {
+    wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode())
+        .unwrap_or_else(|error| panic!("{} is no component: {error:#}", package.name))
 }
 
 /// Answers the folder that has the core modules.
@@ -69,12 +95,26 @@ fn is_for_the_outer_build(key: &str) -> bool {
     prefixes.iter().any(|prefix| key.starts_with(prefix)) || names.contains(&key)
 }
 
-fn componentize(folder: &Path, package: &Package) -> Vec<u8> {
-    let file = folder.join(format!("{}.wasm", package.name.replace('-', "_")));
-    let module = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .and_then(wit_component::ComponentEncoder::encode)
-        .unwrap_or_else(|error| panic!("{} is no component: {error:#}", package.name))
+/// What a core module's custom section `component-type` says: the world that it is for.
+///
+/// # Panics
+/// When the WIT is wrong.
+pub fn metadata(wit: &Path, world: &str) -> Vec<u8> {
+    let mut resolve = wit_parser::Resolve::default();
+    let (package, _) = resolve.push_path(wit).unwrap_or_else(|error| panic!("{}: {error:#}", wit.display()));
+    resolve
+        .select_world(&[package], Some(world))
+        .and_then(|world| wit_component::metadata::encode(&resolve, world, wit_component::StringEncoding::UTF8, None))
+        .unwrap_or_else(|error| panic!("{}: {error:#}", wit.display()))
+}
+
+/// Assembles an adapter: a core module as text, and the WIT world of what it imports.
+///
+/// # Panics
+/// When one of the two is wrong.
+pub fn adapter(text: &Path, wit: &Path, world: &str) -> Vec<u8> {
+    let mut module = wat::parse_file(text).unwrap_or_else(|error| panic!("{error}"));
+    wasm_encoder::CustomSection { name: "component-type".into(), data: metadata(wit, world).into() }
+        .append_to(&mut module);
+    module
 }

@@ -4,6 +4,7 @@
 //! right. Nothing here touches the running proxy.
 
 mod action;
+mod cases;
 mod certificate;
 mod check;
 mod diagnostic;
@@ -32,10 +33,13 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::{Config, Place, PluginKind};
+pub use cases::{load_cases, parse_cases};
 use check::Check;
 pub use diagnostic::{Diagnostic, Diagnostics};
 use endpoint::Resolve;
+pub use plugin::DEFAULT_BALANCER;
 use table::Table;
+pub use units::parse_duration;
 
 /// The plugins there are, by name, and the kinds that each one exports.
 pub type KnownPlugins = BTreeMap<String, Vec<PluginKind>>;
@@ -115,13 +119,18 @@ fn plugins_folder(tree: &DeTable<'_>, base: &Path) -> Option<PathBuf> {
 
 impl Source {
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
+        Self::read_file(path, "the configuration")
+    }
+
+    /// `what` it is, for the message when it cannot be read.
+    fn read_file(path: &Path, what: &str) -> Result<Self, Diagnostics> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let mut source = Self { name: path.display().to_string(), text: String::new(), folder };
         let place = Place::default();
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                let message = format!("cannot read the configuration: {error}");
+                let message = format!("cannot read {what}: {error}");
                 return Err(Diagnostics::new(source, vec![Diagnostic { place, message, help: None }]));
             }
         };

@@ -86,6 +86,38 @@ impl Balancer {
         (exchange, decision)
     }
 
+    /// One decision of the instance as it is, and why there is none: no policy, no quarantine, no new
+    /// instance after a failure. For trials, which want to see the plugin and not what covers for it.
+    pub fn attempt(
+        &mut self,
+        begin: Instant,
+        exchange: Box<Exchange>,
+        choice: &mut Choice,
+        set: &Arc<EndpointSet>,
+    ) -> (Box<Exchange>, Result<Decision, Failure>) {
+        let BalancerState::Ready(instance) = &mut self.state else { return (exchange, Ok(Decision::Failed)) };
+        instance.store.data_mut().set_clock(begin);
+        let (exchange, result) = call_pick(instance, exchange, choice, set);
+        let decision = |answer| if answer == NONE { Decision::Nobody } else { Decision::Endpoint(answer as usize) };
+        (exchange, result.map(decision))
+    }
+
+    /// Tells the instance of other endpoints, as the next pick would.
+    pub fn attempt_update(&mut self, set: &Arc<EndpointSet>) -> Result<(), Failure> {
+        match &mut self.state {
+            BalancerState::Ready(instance) => call_update(instance, set),
+            _ => Ok(()),
+        }
+    }
+
+    /// Linear memory of the instance, in bytes; 0 while there is none.
+    pub fn memory(&self) -> usize {
+        match &self.state {
+            BalancerState::Ready(instance) => instance.store.data().memory.used(),
+            _ => 0,
+        }
+    }
+
     /// None: there is no instance to call.
     fn call(
         &mut self,

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
@@ -12,6 +13,8 @@ pub struct Cache {
     folder: Option<PathBuf>,
     /// Of the compiler, its version and settings.
     compatibility: String,
+    /// How often something had to be compiled.
+    compiled: AtomicU64,
 }
 
 impl Cache {
@@ -23,21 +26,31 @@ impl Cache {
                 false
             }
         });
-        Self { folder, compatibility: fingerprint(engine) }
+        Self { folder, compatibility: fingerprint(engine), compiled: AtomicU64::new(0) }
     }
 
     /// Compiles, or loads what was compiled before.
     pub fn compile(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
-        let Some(folder) = &self.folder else { return Component::new(engine, wasm) };
+        let Some(folder) = &self.folder else { return self.compile_anew(engine, wasm) };
         let path = folder.join(self.file_name(wasm));
         if let Some(component) = load(engine, &path) {
             return Ok(component);
         }
-        let component = Component::new(engine, wasm)?;
+        let component = self.compile_anew(engine, wasm)?;
         if let Err(error) = store(&component, folder, &path) {
             tracing::warn!(file = %path.display(), %error, "the compiled plugin is not cached");
         }
         Ok(component)
+    }
+
+    fn compile_anew(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
+        self.compiled.fetch_add(1, Relaxed);
+        Component::new(engine, wasm)
+    }
+
+    /// How many components were not taken from the folder.
+    pub fn compiled(&self) -> u64 {
+        self.compiled.load(Relaxed)
     }
 
     fn file_name(&self, wasm: &[u8]) -> String {

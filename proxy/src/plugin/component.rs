@@ -1,15 +1,18 @@
 //! A plugin that was compiled and whose imports and exports are known to fit.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use wasmparser::{Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::jackfield::plugin::{balancing, filtering};
 use super::cache;
 use super::engine::Engine;
-use super::host::{Host, wasi};
+use super::host::{Host, preview1, wasi};
 use super::relay;
+use super::wrap::{self, WrapError, Wrapped};
 use crate::config::PluginKind;
 
 /// The contract's package and version, as they stand in a component's imports and exports.
@@ -34,6 +37,8 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// Imports that no plugin is given.
     pub refused: Vec<String>,
+    /// When the file is a core module, which was wrapped.
+    pub wrapped: Option<Wrapped>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +46,19 @@ pub enum LoadError {
     #[error("not a WebAssembly file: it begins with {0}, a component begins with 00 61 73 6d 0d 00 01 00")]
     NotWasm(String),
     #[error(
-        "a core WebAssembly module, not a component; build it for the world jackfield:plugin/balancer or \
-         jackfield:plugin/http-filter and turn it into a component (`wasm-tools component new`, or your \
-         toolchain's component target)"
+        "a core WebAssembly module that exports nothing of the contract; build it with bindings for the world \
+         jackfield:plugin/balancer or jackfield:plugin/http-filter (wit-bindgen), so that it exports \
+         jackfield:plugin/balancing@{VERSION}#pick or jackfield:plugin/filtering@{VERSION}#on-request"
     )]
     CoreModule,
+    #[error(
+        "a core WebAssembly module that imports {}; a core module may import the interfaces of \
+         jackfield:plugin@{VERSION}, and wasi_snapshot_preview1; what needs more must be a component \
+         (`wasm-tools component new`)", .0.join(", ")
+    )]
+    CoreImports(Vec<String>),
+    #[error("a core WebAssembly module that cannot be made a component: {0}")]
+    NotWrapped(String),
     #[error("damaged or unsupported WebAssembly: {0}")]
     Invalid(String),
     #[error(
@@ -67,7 +80,8 @@ pub enum LoadError {
 impl Plugin {
     /// Compiles (or takes from the cache) and checks against the contract. Runs none of its code.
     pub fn load(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Self, LoadError> {
-        let component = compile(engine, wasm)?;
+        let (wrapped, _) = component_of(wasm)?;
+        let component = compile(engine, &wrapped)?;
         let inspection = inspect(engine, &component)?;
         if !inspection.refused.is_empty() {
             return Err(LoadError::NotGranted(inspection.refused));
@@ -89,8 +103,14 @@ impl Plugin {
 
     /// What a file is, also when it could not be used.
     pub fn inspect(engine: &Engine, wasm: &[u8]) -> Result<Inspection, LoadError> {
-        let component = compile(engine, wasm)?;
-        inspect(engine, &component)
+        let (component, wrapped) = component_of(wasm)?;
+        let component = compile(engine, &component)?;
+        Ok(Inspection { wrapped, ..inspect(engine, &component)? })
+    }
+
+    /// The component that is made of a core module; of a component itself. Not checked further.
+    pub fn componentize(wasm: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
+        Ok(component_of(wasm)?.0)
     }
 
     pub fn kinds(&self) -> Vec<PluginKind> {
@@ -106,12 +126,31 @@ impl std::fmt::Debug for Plugin {
     }
 }
 
-fn compile(engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
-    match wasm.get(..8) {
-        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => return Err(LoadError::CoreModule),
-        Some([0, b'a', b's', b'm', ..]) => {}
-        _ => return Err(LoadError::NotWasm(first_bytes(wasm))),
+/// The file itself, or what a core module becomes.
+fn component_of(wasm: &[u8]) -> Result<(Cow<'_, [u8]>, Option<Wrapped>), LoadError> {
+    if wrap::is_core_module(wasm) {
+        let (component, wrapped) = wrap::wrapped(wasm)?;
+        return Ok((component.into(), Some(wrapped)));
     }
+    match wasm.get(..8) {
+        Some([0, b'a', b's', b'm', ..]) => Ok((wasm.into(), None)),
+        _ => Err(LoadError::NotWasm(first_bytes(wasm))),
+    }
+}
+
+impl From<WrapError> for LoadError {
+    fn from(error: WrapError) -> Self {
+        match error {
+            WrapError::NoExport => Self::CoreModule,
+            WrapError::Imports(imports) => Self::CoreImports(imports),
+            WrapError::Damaged(reason) => Self::Invalid(reason),
+            WrapError::OtherVersion(found) => Self::WrongVersion { found },
+            WrapError::Unfit(reason) => Self::NotWrapped(reason),
+        }
+    }
+}
+
+fn compile(engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
     if let Some(relayed) = relay::relayed(wasm)
         && let Ok(component) = engine.cache().compile(engine.wasm(), &relayed)
     {
@@ -136,12 +175,7 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
         .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
         .map(|(name, _)| name.to_owned())
         .collect();
-    let ours = |interface: &str| exports.iter().any(|export| *export == format!("{PACKAGE}{interface}@{VERSION}"));
-    let kinds = [(PluginKind::Balancer, "balancing"), (PluginKind::HttpFilter, "filtering")]
-        .into_iter()
-        .filter(|(_, interface)| ours(interface))
-        .map(|(kind, _)| kind)
-        .collect::<Vec<_>>();
+    let kinds = kinds(&exports);
     if kinds.is_empty() {
         return Err(match exports.iter().find(|export| export.starts_with(PACKAGE)) {
             Some(found) => LoadError::WrongVersion { found: found.clone() },
@@ -149,11 +183,39 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
         });
     }
     let refused = imports.iter().filter(|import| !is_offered(import)).cloned().collect();
-    Ok(Inspection { kinds, imports, exports, refused })
+    Ok(Inspection { kinds, imports, exports, refused, wrapped: None })
+}
+
+fn kinds<S: AsRef<str>>(exports: &[S]) -> Vec<PluginKind> {
+    let ours = |interface: &str| {
+        let name = format!("{PACKAGE}{interface}@{VERSION}");
+        exports.iter().any(|export| export.as_ref() == name)
+    };
+    let known = [(PluginKind::Balancer, "balancing"), (PluginKind::HttpFilter, "filtering")];
+    known.into_iter().filter(|(_, interface)| ours(interface)).map(|(kind, _)| kind).collect()
+}
+
+/// What the file says, without compiling it.
+pub(super) fn exported_kinds(wasm: &[u8]) -> Vec<PluginKind> {
+    let (mut exports, mut depth) = (Vec::new(), 0);
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload {
+            Ok(Payload::Version { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth -= 1,
+            Ok(Payload::ComponentExportSection(section)) if depth == 1 => {
+                exports.extend(section.into_iter().flatten().map(|export| export.name.name));
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    kinds(&exports)
 }
 
 fn is_offered(import: &str) -> bool {
-    wasi::offers(import) || import.strip_prefix(PACKAGE).is_some_and(|rest| rest.ends_with(&format!("@{VERSION}")))
+    wasi::offers(import)
+        || preview1::offers(import)
+        || import.strip_prefix(PACKAGE).is_some_and(|rest| rest.ends_with(&format!("@{VERSION}")))
 }
 
 fn list(names: &[String]) -> String {

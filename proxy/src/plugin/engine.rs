@@ -9,7 +9,7 @@ use wasmtime::{Config, OptLevel};
 
 use super::bindings::Everything;
 use super::cache::Cache;
-use super::host::{Host, hot, wasi};
+use super::host::{Host, hot, preview1, wasi};
 
 /// One for the process. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +37,7 @@ impl Engine {
         Everything::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
         hot::add_to_linker(&mut linker)?;
         wasi::add_to_linker(&mut linker)?;
+        preview1::add_to_linker(&mut linker)?;
         let cache = Cache::new(cache, &wasm);
         let engine = Self(Arc::new(Inner { wasm, linker, cache }));
         engine.start_clock()?;
@@ -67,6 +68,11 @@ impl Engine {
 
     pub(super) fn linker(&self) -> &Linker<Host> {
         &self.0.linker
+    }
+
+    /// How many plugins had to be compiled since the start: the others came from the cache.
+    pub fn compilations(&self) -> u64 {
+        self.0.cache.compiled()
     }
 
     pub(super) fn cache(&self) -> &Cache {

@@ -23,6 +23,9 @@ pub enum Outcome {
     Failed,
 }
 
+/// One of the functions that a filter exports.
+type Call = fn(&Guest, &mut Store<Host>, FilterContext) -> wasmtime::Result<()>;
+
 pub struct Filter {
     usage: Arc<Usage>,
     worker: usize,
@@ -63,24 +66,35 @@ impl Filter {
         self.run(exchange, Phase::Response, |guest, store, context| guest.call_on_response(store, context))
     }
 
-    fn run(
-        &mut self,
-        exchange: Box<Exchange>,
-        phase: Phase,
-        call: impl FnOnce(&Guest, &mut Store<Host>, FilterContext) -> wasmtime::Result<()>,
-    ) -> (Box<Exchange>, Outcome) {
+    /// The call of the instance as it is, and why it failed: see [`super::Balancer::attempt`].
+    pub fn attempt_request(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Result<(), Failure>) {
+        self.attempt(exchange, Phase::Request, |guest, store, context| guest.call_on_request(store, context))
+    }
+
+    pub fn attempt_response(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Result<(), Failure>) {
+        self.attempt(exchange, Phase::Response, |guest, store, context| guest.call_on_response(store, context))
+    }
+
+    fn attempt(&mut self, exchange: Box<Exchange>, phase: Phase, call: Call) -> (Box<Exchange>, Result<(), Failure>) {
+        let FilterState::Ready(instance) = &mut self.state else { return (exchange, Ok(())) };
+        call_instance(instance, Instant::now(), exchange, phase, call)
+    }
+
+    /// Linear memory of the instance, in bytes; 0 while there is none.
+    pub fn memory(&self) -> usize {
+        match &self.state {
+            FilterState::Ready(instance) => instance.store.data().memory.used(),
+            _ => 0,
+        }
+    }
+
+    fn run(&mut self, exchange: Box<Exchange>, phase: Phase, call: Call) -> (Box<Exchange>, Outcome) {
         if self.usage.shared.health.is_quarantined() || !self.make_ready() {
             return (exchange, self.policy());
         }
         let FilterState::Ready(instance) = &mut self.state else { return (exchange, self.policy()) };
-        let begin = Instant::now();
-        let (context, upstream) = (context(&exchange), exchange.upstream);
-        instance.arm();
-        let host = instance.store.data_mut();
-        host.give_exchange(exchange, phase);
-        host.set_clock(begin);
-        let result = call(&instance.guest, &mut instance.store, context);
-        let mut exchange = instance.store.data_mut().take_exchange();
+        let (begin, upstream) = (Instant::now(), exchange.upstream);
+        let (mut exchange, result) = call_instance(instance, begin, exchange, phase, call);
         let took = begin.elapsed();
         exchange.plugin_time += took;
         self.usage.shared.totals.count(self.worker, took);
@@ -89,8 +103,8 @@ impl Filter {
                 self.usage.shared.health.succeeded();
                 (exchange, Outcome::Continue)
             }
-            Err(error) => {
-                self.usage.note_failure(&instance.failure(&error));
+            Err(failure) => {
+                self.usage.note_failure(&failure);
                 self.state = FilterState::Starting(order(&self.usage));
                 // What a failed filter decided does not count; headers that it changed stay changed.
                 exchange.answer = None;
@@ -119,6 +133,24 @@ impl Filter {
             OnFailure::Closed => Outcome::Failed,
         }
     }
+}
+
+/// The exchange travels into the instance and comes back.
+fn call_instance(
+    instance: &mut Instance<Guest>,
+    begin: Instant,
+    exchange: Box<Exchange>,
+    phase: Phase,
+    call: Call,
+) -> (Box<Exchange>, Result<(), Failure>) {
+    let context = context(&exchange);
+    instance.arm();
+    let host = instance.store.data_mut();
+    host.give_exchange(exchange, phase);
+    host.set_clock(begin);
+    let result = call(&instance.guest, &mut instance.store, context);
+    let exchange = instance.store.data_mut().take_exchange();
+    (exchange, result.map_err(|error| instance.failure(&error)))
 }
 
 fn start(usage: &Arc<Usage>) -> Result<(Instance<Guest>, Phases), Failure> {

@@ -4,6 +4,7 @@
 mod endpoints;
 pub(super) mod hot;
 mod prepared;
+pub(super) mod preview1;
 mod request;
 mod request_edit;
 mod response;
@@ -147,6 +148,11 @@ impl MemoryLimit {
 
     fn new(limit: usize) -> Self {
         Self { limit, used: 0, table_elements: 0, reached: false }
+    }
+
+    /// Linear memory, in bytes.
+    pub(super) fn used(&self) -> usize {
+        self.used
     }
 
     /// The limit, once it stood in the way.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cache;
-use super::component::{LoadError, Plugin};
+use super::component::{self, LoadError, Plugin};
 use super::engine::Engine;
+use crate::config::KnownPlugins;
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
@@ -48,6 +49,21 @@ impl Library {
             }
         }
         library
+    }
+
+    /// The default plugins and their kinds, none of them compiled.
+    pub fn defaults() -> KnownPlugins {
+        EMBEDDED.iter().map(|(name, wasm)| ((*name).to_owned(), component::exported_kinds(wasm))).collect()
+    }
+
+    /// The file of a default plugin.
+    pub fn default_file(name: &str) -> Option<&'static [u8]> {
+        EMBEDDED.iter().find(|(embedded, _)| *embedded == name).map(|(_, wasm)| *wasm)
+    }
+
+    /// One default plugin alone: all of them take seconds to compile.
+    pub fn default_plugin(engine: &Engine, name: &str) -> Option<Result<Plugin, LoadError>> {
+        Self::default_file(name).map(|wasm| Plugin::load(engine, name, wasm))
     }
 
     pub fn get(&self, name: &str) -> Option<&Arc<Plugin>> {

@@ -28,6 +28,9 @@ fn print(file: &Path, size: usize, inspection: &Inspection) {
     println!("{}", file.display());
     println!("  kind     {}", kinds.join(", "));
     println!("  size     {size} bytes");
+    if let Some(wrapped) = inspection.wrapped {
+        println!("  wrapped  core module{}", if wrapped.adapter { ", adapter preview1" } else { "" });
+    }
     list("exports", &inspection.exports);
     list("imports", &inspection.imports);
     if inspection.refused.is_empty() {

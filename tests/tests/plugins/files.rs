@@ -34,9 +34,9 @@ fn cases() -> Vec<Case> {
         Case {
             name: "core-module",
             wasm: b"\0asm\x01\0\0\0".to_vec(),
-            reason: "a core WebAssembly module, not a component; build it for the world jackfield:plugin/balancer or \
-                     jackfield:plugin/http-filter and turn it into a component (`wasm-tools component new`, or your \
-                     toolchain's component target)",
+            reason: "a core WebAssembly module that exports nothing of the contract; build it with bindings for the \
+                     world jackfield:plugin/balancer or jackfield:plugin/http-filter (wit-bindgen), so that it exports \
+                     jackfield:plugin/balancing@0.1.0#pick or jackfield:plugin/filtering@0.1.0#on-request",
         },
         Case {
             name: "half-written",

@@ -1,12 +1,15 @@
 //! Plugins: hostile ones, broken files, swaps at run time, the cache of compiled ones.
 
+mod author;
 mod cache;
+mod core_modules;
 mod files;
 mod hostile;
 mod languages;
 mod meddle;
 mod swap;
 mod twins;
+mod typescript;
 mod wasi;
 mod wrap;
 

@@ -2,7 +2,6 @@
 # Builds canary-by-header.wasm, or the file that is named. Exit code 77: the toolchain is missing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-out=${1:-$here/canary-by-header.wasm}
 need() {
     command -v "$1" >/dev/null || { echo "$1 is missing: $2" >&2; exit 77; }
 }
@@ -11,11 +10,5 @@ need wit-bindgen "cargo install wit-bindgen-cli --no-default-features --features
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 wit-bindgen c "$here/../../../../wit" --world balancer --out-dir "$build" >/dev/null
-clang-19 --target=wasm32-wasi -mexec-model=reactor -Oz -s -I "$build" -o "$build/core.wasm" \
+clang-19 --target=wasm32-wasi -mexec-model=reactor -Oz -s -Wall -Werror -I "$build" -o "${1:-$here/canary-by-header.wasm}" \
     "$here/canary-by-header.c" "$build/balancer.c" "$build/balancer_component_type.o"
-if command -v wasm-tools >/dev/null; then
-    wasm-tools component new "$build/core.wasm" -o "$out"
-else
-    need jco "npm install --global @bytecodealliance/jco, or cargo install wasm-tools"
-    jco new "$build/core.wasm" -o "$out"
-fi

@@ -2,7 +2,7 @@
 # Builds canary-by-header.wasm, or the file that is named. Exit code 77: the toolchain is missing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-tool="$here/node_modules/.bin/componentize-qjs"
-[ -x "$tool" ] || { echo "componentize-qjs is missing: npm install" >&2; exit 77; }
+tool="$here/../node_modules/.bin/componentize-qjs"
+[ -x "$tool" ] || { echo "componentize-qjs is missing: (cd $(dirname "$here") && npm install)" >&2; exit 77; }
 "$tool" --wit "$here/../../../../wit" --world balancer --js "$here/canary-by-header.js" --sync \
     --output "${1:-$here/canary-by-header.wasm}"

@@ -5,13 +5,13 @@ import delegate from "jackfield:plugin/delegate@0.1.0";
 import endpoints from "jackfield:plugin/endpoints@0.1.0";
 import request from "jackfield:plugin/request@0.1.0";
 
-const NONE = 0xffff_ffff;
+const NONE = -1; // 0xffff_ffff: QuickJS has the larger half of a u32 as negative numbers
 let canaries = [];
 let others = [];
 let turn = 0;
 
 function choose(group) {
-  const chosen = delegate.pickAmong(group) >>> 0; // QuickJS makes -1 of the largest u32
+  const chosen = delegate.pickAmong(group);
   if (chosen !== NONE) return chosen;
   const eligible = group.filter((endpoint) => endpoints.eligible(endpoint));
   return eligible.length === 0 ? NONE : eligible[turn++ % eligible.length];

@@ -2,9 +2,11 @@
 # Builds canary-by-header.wasm, or the file that is named. Exit code 77: the toolchain is missing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-tool="$here/.venv/bin/componentize-py"
-[ -x "$tool" ] || tool=$(command -v componentize-py) ||
-    { echo "componentize-py is missing: python3 -m venv .venv && .venv/bin/pip install -r requirements.txt" >&2; exit 77; }
+tool="$here/../.venv/bin/componentize-py"
+[ -x "$tool" ] || tool=$(command -v componentize-py) || {
+    echo "componentize-py is missing: python3 -m venv .venv && .venv/bin/pip install -r requirements.txt" >&2
+    exit 77
+}
 # -s: no WASI at all. Otherwise Python's library imports sockets, which no plugin is given.
 "$tool" --wit-path "$here/../../../../wit" --world balancer componentize --stub-wasi --python-path "$here" plugin \
     --output "${1:-$here/canary-by-header.wasm}"

@@ -7,7 +7,7 @@ need() {
     command -v "$1" >/dev/null || { echo "$1 is missing: $2" >&2; exit 77; }
 }
 need wit-bindgen "cargo install wit-bindgen-cli --no-default-features --features c"
-python="$here/.venv/bin/python"
+python="$here/../.venv/bin/python"
 if [ -x "$python" ] && "$python" -c 'import ziglang' 2>/dev/null; then
     set -- "$python" -m ziglang
 else
@@ -17,13 +17,7 @@ fi
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 # Only for the section that tells the types of the world.
-wit-bindgen c "$here/../../../../wit" --world balancer --out-dir "$build" >/dev/null
+wit-bindgen c "$here/../../../../wit" --world balancer --out-dir "$build" >/dev/null 2>&1
 "$@" build-exe -target wasm32-freestanding -O ReleaseSmall -fno-entry -rdynamic \
-    --cache-dir "$build" -femit-bin="$build/core.wasm" \
+    --cache-dir "$build" -femit-bin="$out" \
     "$here/canary-by-header.zig" "$build/balancer_component_type.o"
-if command -v wasm-tools >/dev/null; then
-    wasm-tools component new "$build/core.wasm" -o "$out"
-else
-    need jco "npm install --global @bytecodealliance/jco, or cargo install wasm-tools"
-    jco new "$build/core.wasm" -o "$out"
-fi

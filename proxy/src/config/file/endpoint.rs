@@ -55,7 +55,7 @@ fn plain(written: &Value<'_>, address: SocketAddr) -> EndpointConfig {
     EndpointConfig { name, address, weight: 1, labels: Vec::new(), draining: false }
 }
 
-fn address(check: &Check<'_>, value: &Value<'_>, seen: &mut HashMap<String, Place>) -> Option<SocketAddr> {
+pub fn address(check: &Check<'_>, value: &Value<'_>, seen: &mut HashMap<String, Place>) -> Option<SocketAddr> {
     let (host, port) = check.accept(value.place, host_and_port(value))?;
     let ip = host.parse::<IpAddr>().ok();
     let key = ip.map_or_else(|| format!("{}:{port}", host.to_lowercase()), |ip| SocketAddr::new(ip, port).to_string());

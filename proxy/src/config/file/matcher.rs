@@ -101,7 +101,7 @@ fn methods(table: &mut Table<'_, '_>) -> Vec<Method> {
     list.unwrap_or_default().iter().filter_map(read).collect()
 }
 
-fn method(value: &Value<'_>) -> Result<Method, Problem> {
+pub fn method(value: &Value<'_>) -> Result<Method, Problem> {
     let written = value.text()?;
     let upper = written.to_ascii_uppercase();
     let problem = || Problem::new(format!("`{written}` is not a method"));
@@ -140,7 +140,7 @@ pub fn header_name(entry: &Entry<'_>) -> Result<HeaderName, Problem> {
     })
 }
 
-fn cookie_name(entry: &Entry<'_>) -> Result<String, Problem> {
+pub fn cookie_name(entry: &Entry<'_>) -> Result<String, Problem> {
     // The same characters as in a header's name (RFC 6265 4.1.1 and RFC 9110 5.1: a token).
     HeaderName::try_from(entry.key).map(|_| entry.key.to_owned()).map_err(|_| {
         Problem::new(format!("`{}` is not the name of a cookie", entry.key)).help("letters, digits, `-` and `_`")

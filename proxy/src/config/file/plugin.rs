@@ -7,11 +7,11 @@ use super::units;
 use super::value::Value;
 use crate::config::{OnFailure, Place, PluginKind, PluginLimits, PluginUse, UseIndex};
 
-const DEFAULT_BALANCER: &str = "round-robin";
+pub const DEFAULT_BALANCER: &str = "round-robin";
 /// Each wrapped balancer runs on top of the stack of the one that wraps it.
 const DEEPEST: usize = 8;
 /// One page of Wasm memory, and what a 32-bit memory can be at most.
-const MEMORY: std::ops::RangeInclusive<usize> = 64 << 10..=4 << 30;
+pub const MEMORY: std::ops::RangeInclusive<usize> = 64 << 10..=4 << 30;
 
 /// `filters = [...]`; `label` is the place of the table that holds it.
 pub fn filters(table: &mut Table<'_, '_>, label: &str) -> Vec<UseIndex> {
@@ -99,7 +99,7 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     }))
 }
 
-fn settings(value: &Value<'_>) -> Result<String, Problem> {
+pub fn settings(value: &Value<'_>) -> Result<String, Problem> {
     if !value.is_table() {
         return Err(value.mismatch("a table").help("write `settings = { NAME = VALUE }`"));
     }
@@ -129,7 +129,7 @@ fn policy(value: &Value<'_>, kind: PluginKind) -> Result<OnFailure, Problem> {
     })
 }
 
-fn exists(check: &Check<'_>, name: &str, kind: PluginKind) -> Result<(), Problem> {
+pub fn exists(check: &Check<'_>, name: &str, kind: PluginKind) -> Result<(), Problem> {
     let (one, many) = nouns(kind);
     let found = check.plugins.get(name);
     if found.is_some_and(|kinds| kinds.contains(&kind)) {
@@ -147,7 +147,7 @@ fn exists(check: &Check<'_>, name: &str, kind: PluginKind) -> Result<(), Problem
     Err(problem.help(help))
 }
 
-fn nouns(kind: PluginKind) -> (&'static str, &'static str) {
+pub fn nouns(kind: PluginKind) -> (&'static str, &'static str) {
     match kind {
         PluginKind::Balancer => ("a balancer", "balancers"),
         PluginKind::HttpFilter => ("a filter", "filters"),

@@ -28,7 +28,7 @@ pub fn duration_or_zero(value: &Value<'_>) -> Result<Duration, Problem> {
     Ok(length)
 }
 
-fn parse_duration(written: &str) -> Option<Duration> {
+pub fn parse_duration(written: &str) -> Option<Duration> {
     let (number, unit) = split(written)?;
     let milliseconds = match unit {
         "ms" => 1,

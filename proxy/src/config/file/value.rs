@@ -30,6 +30,16 @@ impl<'t> Value<'t> {
         self.inner.as_bool().ok_or_else(|| self.mismatch("true or false"))
     }
 
+    /// With decimals or without.
+    pub fn number(&self) -> Result<f64, Problem> {
+        let written = match self.inner {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n as f64),
+            _ => None,
+        };
+        written.filter(|number: &f64| number.is_finite()).ok_or_else(|| self.mismatch("a number"))
+    }
+
     pub fn integer(&self, range: RangeInclusive<u64>) -> Result<u64, Problem> {
         let written = self.inner.as_integer().ok_or_else(|| self.mismatch("a whole number"))?;
         // i128: a number too large for the range is out of range, not of the wrong type.

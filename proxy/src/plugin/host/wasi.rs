@@ -19,7 +19,7 @@ use wasmtime::{StoreContextMut, bail, format_err};
 use super::{Host, random64};
 use crate::clock;
 use io::Pollable;
-pub use stdio::Stdio;
+pub use stdio::{Stdio, Stream};
 
 type Store<'a> = StoreContextMut<'a, Host>;
 
@@ -133,10 +133,7 @@ fn add_clocks(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 fn add_random(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut random = interface(linker, "random/random")?;
     random.func_wrap("get-random-bytes", |_: Store<'_>, (count,): (u64,)| Ok((secret_bytes(count)?,)))?;
-    random.func_wrap("get-random-u64", |_: Store<'_>, (): ()| {
-        let bytes = secret_bytes(8)?;
-        Ok((bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)),))
-    })?;
+    random.func_wrap("get-random-u64", |_: Store<'_>, (): ()| Ok((secret_number()?,)))?;
     let mut insecure = interface(linker, "random/insecure")?;
     insecure.func_wrap("get-insecure-random-bytes", |_: Store<'_>, (count,): (u64,)| {
         let count = bounded(count)?;
@@ -152,6 +149,11 @@ fn secret_bytes(count: u64) -> wasmtime::Result<Vec<u8>> {
     let mut bytes = vec![0; bounded(count)?];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes))?;
     Ok(bytes)
+}
+
+pub fn secret_number() -> wasmtime::Result<u64> {
+    let bytes = secret_bytes(8)?;
+    Ok(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 fn bounded(count: u64) -> wasmtime::Result<usize> {

@@ -45,7 +45,7 @@ impl Stdio {
 }
 
 impl Host {
-    pub(super) fn print(&mut self, stream: Stream, bytes: &[u8]) {
+    pub(in crate::plugin::host) fn print(&mut self, stream: Stream, bytes: &[u8]) {
         let Stdio { out, error, said } = &mut self.stdio;
         match stream {
             Stream::Out => out.push(bytes, |line| log(&self.usage, stream, line)),

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Builds canary-by-header.wasm, or the file that is named. Exit code 77: the toolchain is missing.
+here=$(dirname "$0")
+exec "$here/../build.sh" balancer "$here" "$@"

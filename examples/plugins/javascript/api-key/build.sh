@@ -1,0 +1,8 @@
+#!/bin/sh
+# Builds api-key.wasm, or the file that is named. Exit code 77: the toolchain is missing.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+tool="$here/../node_modules/.bin/componentize-qjs"
+[ -x "$tool" ] || { echo "componentize-qjs is missing: (cd $(dirname "$here") && npm install)" >&2; exit 77; }
+"$tool" --wit "$here/../../../../wit" --world http-filter --js "$here/api-key.js" --sync \
+    --output "${1:-$here/api-key.wasm}"

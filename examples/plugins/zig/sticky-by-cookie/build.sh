@@ -1,0 +1,23 @@
+#!/bin/sh
+# Builds sticky-by-cookie.wasm, or the file that is named. Exit code 77: the toolchain is missing.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:-$here/sticky-by-cookie.wasm}
+need() {
+    command -v "$1" >/dev/null || { echo "$1 is missing: $2" >&2; exit 77; }
+}
+need wit-bindgen "cargo install wit-bindgen-cli --no-default-features --features c"
+python="$here/../.venv/bin/python"
+if [ -x "$python" ] && "$python" -c 'import ziglang' 2>/dev/null; then
+    set -- "$python" -m ziglang
+else
+    need zig "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"
+    set -- zig
+fi
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+# Only for the section that tells the types of the world.
+wit-bindgen c "$here/../../../../wit" --world balancer --out-dir "$build" >/dev/null 2>&1
+"$@" build-exe -target wasm32-freestanding -O ReleaseSmall -fno-entry -rdynamic \
+    --cache-dir "$build" -femit-bin="$out" \
+    "$here/sticky-by-cookie.zig" "$build/balancer_component_type.o"
