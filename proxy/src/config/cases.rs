@@ -143,11 +143,15 @@ pub enum Expect {
     Refused(String),
     /// One for each pick, one after the other; what is left for the response of the last one.
     Picks(Vec<Wanted>, FieldsWanted),
-    Messages {
-        request: Option<RequestWanted>,
-        answer: Option<AnswerWanted>,
-        response: Option<ResponseWanted>,
-    },
+    Messages(Box<MessagesWanted>),
+}
+
+/// Of a filter; none: whatever it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MessagesWanted {
+    pub request: Option<RequestWanted>,
+    pub answer: Option<AnswerWanted>,
+    pub response: Option<ResponseWanted>,
 }
 
 /// Any one of these addresses; none stands for nobody. Empty: whoever it is.

@@ -323,6 +323,10 @@ cases.toml:5:33: error: `request` does not go with a balancer: only a filter cha
                                   ^^^^^^^
 "#,
     );
+}
+
+#[test]
+fn bad_cases_of_a_filter_are_explained() {
     unusable(
         "headers",
         r#"kind = "balancer"

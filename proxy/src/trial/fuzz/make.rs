@@ -83,7 +83,9 @@ fn change(dice: &mut Dice, before: &Arc<[CaseEndpoint]>, words: &Words) -> Arc<[
         }
         _ => {
             let style = Style::of(dice);
-            list.iter_mut().for_each(|endpoint| style.dress(dice, endpoint, words));
+            for endpoint in &mut list {
+                style.dress(dice, endpoint, words);
+            }
         }
     }
     list.into()

@@ -137,7 +137,7 @@ impl Words {
         let mut bytes = match dice.below(8) {
             0 => (0..dice.size(300)).map(|_| dice.next() as u8).collect(),
             1 => {
-                let pairs = (0..1 + dice.size(20)).map(|_| format!("{}={}", self.name(dice), self.text(dice)));
+                let pairs = (0..=dice.size(20)).map(|_| format!("{}={}", self.name(dice), self.text(dice)));
                 pairs.collect::<Vec<_>>().join(*dice.one(&["; ", ";", ", "])).into_bytes()
             }
             _ => self.text(dice).into_bytes(),
