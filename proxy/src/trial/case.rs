@@ -54,7 +54,7 @@ fn differences(subject: &Subject, case: &Case) -> Vec<String> {
             vec![format!("refused: expected a message that contains {text:?}, got no refusal")]
         }
         (Ok(mut life), expect) => {
-            let outcome = case.before.iter().try_for_each(|step| life.step(step));
+            let outcome = case.before.iter().try_for_each(|step| life.step(step).map(|_| ()));
             outcome.and_then(|()| calls(&mut life, case, expect)).unwrap_or_else(|fault| told(&fault))
         }
     }
@@ -62,7 +62,7 @@ fn differences(subject: &Subject, case: &Case) -> Vec<String> {
 
 fn calls(life: &mut Life, case: &Case, expect: &Expect) -> Result<Vec<String>, Fault> {
     match expect {
-        Expect::Sound | Expect::Refused(_) => life.step(&case.step).map(|()| Vec::new()),
+        Expect::Sound | Expect::Refused(_) => life.step(&case.step).map(|_| Vec::new()),
         Expect::Picks(sequence, reply) => picks(life, case, sequence, reply),
         Expect::Messages(wanted) => messages(life, case, wanted),
     }

@@ -11,7 +11,7 @@ mod write;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use super::life::{Call, Fault, Life};
+use super::life::{Call, Done, Fault, Life};
 use super::subject::Subject;
 use crate::config::{Case, DEFAULT_BALANCER, Expect, PluginKind, Setup, Step};
 use crate::plugin::Failure;
@@ -47,7 +47,7 @@ const MOST_FINDINGS: usize = 12;
 
 /// Tells what was tried and what was found; answers how much was found.
 pub fn fuzz(subject: &Subject, order: &Order<'_>, out: &mut dyn Write) -> io::Result<usize> {
-    let words = Words::of(order.setups, order.cases);
+    let mut words = Words::of(order.setups, order.cases);
     let mut dice = Dice::new(order.seed);
     let (mut tally, mut findings) = (Tally::default(), Vec::new());
     let until = Instant::now() + order.length;
@@ -57,7 +57,7 @@ pub fn fuzz(subject: &Subject, order: &Order<'_>, out: &mut dyn Write) -> io::Re
         let setup = order.setups[tally.instances as usize % order.setups.len()].clone();
         let steps = make::script(&mut dice, setup.kind, &words);
         let script = Script { setup, steps };
-        if let Err((steps, fault)) = live(subject, &script, until, &mut tally) {
+        if let Err((steps, fault)) = live(subject, &script, until, &mut words, &mut tally) {
             note(subject, &mut findings, &script, steps, fault);
         }
     }
@@ -102,7 +102,13 @@ pub fn setups(of_file: &[Setup], cases: &[Case]) -> Vec<Setup> {
 }
 
 /// One life to its end, to the end of the time, or to a failure: that of the step with this number.
-fn live(subject: &Subject, script: &Script, until: Instant, tally: &mut Tally) -> Result<(), (usize, Fault)> {
+fn live(
+    subject: &Subject,
+    script: &Script,
+    until: Instant,
+    words: &mut Words,
+    tally: &mut Tally,
+) -> Result<(), (usize, Fault)> {
     let Some(first) = script.steps.first() else { return Ok(()) };
     tally.instances += 1;
     let mut life = Life::start(subject, &script.setup, first).map_err(|fault| (0, fault))?;
@@ -117,7 +123,11 @@ fn live(subject: &Subject, script: &Script, until: Instant, tally: &mut Tally) -
         }
         tally.count(&script.setup, before, step);
         tally.calls += calls(&life, step);
-        life.step(step).map_err(|fault| (number, fault))?;
+        let done = life.step(step).map_err(|fault| (number, fault))?;
+        tally.count_outcome(step, &done);
+        if let Done::Picked(picked) = &done {
+            words.learn(&picked.reply);
+        }
         before = Some(step);
     }
     Ok(())

@@ -84,7 +84,7 @@ fn headers(dice: &mut Dice, words: &Words) -> Vec<(HeaderName, HeaderValue)> {
     let count = dice.size(MOST_HEADERS);
     let line = |_| {
         let name = words.header_name(dice);
-        HeaderValue::from_bytes(&words.bytes(dice)).ok().map(|value| (name, value))
+        words.header_value(dice, &name).map(|value| (name, value))
     };
     (0..count).filter_map(line).collect()
 }

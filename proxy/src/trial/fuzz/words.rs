@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use super::dice::Dice;
 use crate::config::{Case, Setup};
@@ -79,6 +79,8 @@ pub struct Words {
     own: Vec<String>,
     /// Those of them that may be names of headers.
     names: Vec<HeaderName>,
+    /// Cookies that it set: clients send them back.
+    cookies: Vec<String>,
 }
 
 impl Words {
@@ -99,7 +101,27 @@ impl Words {
         }
         let own: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let names = own.iter().filter_map(|word| HeaderName::try_from(word.as_str()).ok()).collect();
-        Self { own, names }
+        Self { own, names, cookies: Vec::new() }
+    }
+
+    /// The last cookies that a balancer left for the client.
+    pub fn learn(&mut self, reply: &[(HeaderName, HeaderValue)]) {
+        const MOST: usize = 64;
+        let lines = reply.iter().filter(|(name, _)| name == http::header::SET_COOKIE);
+        for line in lines.filter_map(|(_, value)| value.to_str().ok()) {
+            let pair = line.split(';').next().unwrap_or_default();
+            if !self.cookies.iter().any(|known| known == pair) {
+                self.cookies.truncate(MOST - 1);
+                self.cookies.insert(0, pair.to_owned());
+            }
+        }
+    }
+
+    pub fn header_value(&self, dice: &mut Dice, name: &HeaderName) -> Option<HeaderValue> {
+        if name == http::header::COOKIE && !self.cookies.is_empty() && dice.percent(60) {
+            return HeaderValue::from_str(dice.one::<String>(&self.cookies)).ok();
+        }
+        HeaderValue::from_bytes(&self.bytes(dice)).ok()
     }
 
     pub fn header_name(&self, dice: &mut Dice) -> HeaderName {
@@ -133,7 +155,7 @@ impl Words {
     }
 
     /// What is allowed in a header, text or not.
-    pub fn bytes(&self, dice: &mut Dice) -> Vec<u8> {
+    fn bytes(&self, dice: &mut Dice) -> Vec<u8> {
         let mut bytes = match dice.below(8) {
             0 => (0..dice.size(300)).map(|_| dice.next() as u8).collect(),
             1 => {
