@@ -103,6 +103,8 @@ pub struct Head {
     pub host: HeaderValue,
     /// One entry for each line.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What filters before noted.
+    pub notes: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +127,7 @@ impl Default for Head {
             path: PathAndQuery::from_static("/"),
             host: HeaderValue::from_static("www.example.com"),
             headers: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }

@@ -203,6 +203,10 @@ name = "no answer"
 request = { path = "/" }
 expect = { answer = "none", response = { status = 200 } }
 [[case]]
+name = "notes of filters before"
+request = { notes = { a = "b" } }
+expect = { request = { notes = { a = "b" } } }
+[[case]]
 name = "of the endpoint"
 request = { path = "/meddle/after" }
 response = { status = 201 }
@@ -216,8 +220,9 @@ FAILED  another body
           + "a body"
 FAILED  no answer
         response: there is none: the filter answered nothing, and the case has no `response` that an endpoint would give
+ok      notes of filters before
 ok      of the endpoint
-4 cases: 2 passed, 2 failed
+5 cases: 3 passed, 2 failed
 "#;
     fails("meddle", cases, expected);
 }
@@ -566,6 +571,16 @@ fn random_input_finds_mistakes_and_makes_them_small() {
     let position = found("balancer", "position");
     assert!(position.iter().all(|case| case.matches("[[case.before]]").count() == 1), "{position:?}");
     assert_eq!(position.len(), 2, "out of range, and tried already");
+}
+
+#[test]
+fn what_fails_by_chance_is_made_small_too() {
+    let ran = try_plugin("careless", Some(&careless("balancer", "chance")), &["--fuzz", "300ms", "--seed", "1"]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.errors);
+    assert_eq!(ran.out.matches("\nFOUND  pick: chose endpoint 1, of 1").count(), 1, "{}", ran.out);
+    assert!(ran.out.contains("; this case shows it ") && ran.out.contains(" times of 20:\n"), "{}", ran.out);
+    let case = &reproducing(&ran)[0];
+    assert!(case.ends_with("endpoints = [\n  \"10.0.0.1:80\",\n]") && !case.contains("before"), "{case}");
 }
 
 #[test]

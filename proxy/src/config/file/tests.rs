@@ -73,6 +73,7 @@ fn a_full_file_of_cases_says_what_it_says() {
     let expected: [(&str, &[u8]); 4] =
         [("x-canary", b"1"), ("via", b"1.0 a"), ("via", b"\xff"), ("cookie", b"route=x; a=b")];
     assert_eq!(lines, expected);
+    assert_eq!(head.notes, [("user".to_owned(), "alice".to_owned())]);
     assert_eq!(balancer.step.request.sni.as_deref(), Some("a.example"));
     assert!(balancer.before[0].request.head.is_none());
     assert_eq!(balancer.before[0].endpoints, balancer.step.endpoints);

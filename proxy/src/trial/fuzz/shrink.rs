@@ -176,8 +176,7 @@ impl<'f> Shrinker<'f> {
         let Some(head) = script.steps[step].request.head.clone() else { return script };
         let with = |headers: &[_]| {
             let mut script = script.clone();
-            let head = Head { headers: headers.to_vec(), ..head.clone() };
-            script.steps[step].request.head = Some(head);
+            script.steps[step].request.head = Some(Head { headers: headers.to_vec(), ..head.clone() });
             script
         };
         let headers = self.fewer(&head.headers, with);
@@ -186,6 +185,7 @@ impl<'f> Shrinker<'f> {
             (|head, plain| head.path = plain.path) as fn(&mut Head, Head),
             |head, plain| head.host = plain.host,
             |head, plain| head.method = plain.method,
+            |head, plain| head.notes = plain.notes,
         ] {
             script = self.attempt(script, |script| {
                 if let Some(head) = &mut script.steps[step].request.head {

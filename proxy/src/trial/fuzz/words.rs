@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::dice::Dice;
 use crate::config::{Case, Setup};
+use crate::plugin::Exchange;
 
 /// Names of headers that plugins read.
 const NAMES: [&str; 22] = [
@@ -135,8 +136,18 @@ impl Words {
         }
     }
 
+    /// Names and texts; a table has no key twice.
+    pub fn pairs(&self, dice: &mut Dice, most: usize) -> Vec<(String, String)> {
+        let mut pairs: Vec<(String, String)> =
+            (0..dice.size(most)).map(|_| (self.name(dice), self.text(dice))).collect();
+        pairs.sort();
+        pairs.dedup_by(|one, other| one.0 == other.0);
+        pairs.retain(|(name, text)| name.len() + text.len() <= Exchange::MAX_NOTE_BYTES);
+        pairs
+    }
+
     /// Of a label or a cookie.
-    pub fn name(&self, dice: &mut Dice) -> String {
+    fn name(&self, dice: &mut Dice) -> String {
         match dice.below(10) {
             0..=5 if !self.own.is_empty() => dice.one(&self.own).clone(),
             0..=7 => (*dice.one(&["zone", "canary", "version", "jackfield", "a"])).to_owned(),

@@ -147,6 +147,9 @@ fn request(given: &RequestGiven) -> String {
         if !head.headers.is_empty() {
             pairs.push(("headers", headers(&head.headers)));
         }
+        if !head.notes.is_empty() {
+            pairs.push(("notes", texts(&head.notes)));
+        }
     }
     table(pairs)
 }
