@@ -13,8 +13,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 pub use cases::{
-    AnswerWanted, Case, CaseEndpoint, Cases, Expect, FieldsWanted, Head, RequestGiven, RequestWanted, ResponseGiven,
-    ResponseWanted, Setup, Step, Wanted,
+    AnswerWanted, Case, CaseEndpoint, Cases, Expect, FieldsWanted, Head, MessagesWanted, RequestGiven, RequestWanted,
+    ResponseGiven, ResponseWanted, Setup, Step, Wanted,
 };
 pub use file::{
     DEFAULT_BALANCER, Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, load_cases, parse, parse_cases,

@@ -72,8 +72,8 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
         Command::Plugin(PluginCommand::Inspect { file }) => inspect::run(&file),
-        Command::Plugin(PluginCommand::Test(arguments)) => trial::run(&arguments),
         Command::Plugin(PluginCommand::Componentize { file, output }) => componentize::run(&file, &output),
+        Command::Plugin(PluginCommand::Test(arguments)) => Ok(trial::run(&arguments)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("jackfield: {error:#}");

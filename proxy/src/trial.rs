@@ -15,5 +15,4 @@ pub use case::{Score, run as run_cases};
 pub use fuzz::{Order, fuzz, setups as fuzz_setups};
 pub use journal::Journal;
 pub use life::refusal;
-pub use stage::{Stage, exchange};
 pub use subject::{Subject, usage};

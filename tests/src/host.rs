@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackfield::config::{EndpointConfig, OnFailure, PluginKind, PluginLimits, PluginUse};
+use jackfield::config::{EndpointConfig, PluginKind, PluginLimits, Setup};
 use jackfield::endpoint::{Endpoint, EndpointSet, EndpointState};
 use jackfield::plugin::{Client, Engine, Exchange, Library, Plugin, Protocol, Usage};
+use jackfield::trial;
 
 pub struct Host {
     pub engine: Engine,
@@ -41,17 +42,15 @@ impl Host {
 }
 
 fn usage(plugin: &Arc<Plugin>, kind: PluginKind, settings: &str, then: Option<Arc<Usage>>) -> Arc<Usage> {
-    let config = PluginUse {
-        plugin: Arc::clone(&plugin.name),
+    let setup = Setup {
         kind,
-        label: "test".into(),
         settings: settings.to_owned(),
-        on_failure: if kind == PluginKind::Balancer { OnFailure::Fallback } else { OnFailure::Closed },
+        grants: Vec::new(),
         limits: PluginLimits { deadline: Duration::from_millis(200), ..PluginLimits::default() },
         then: None,
-        place: jackfield::config::Place::default(),
+        upstreams: Arc::default(),
     };
-    Arc::new(Usage::new(config, Arc::clone(plugin), then, Arc::default(), Arc::default()))
+    trial::usage(plugin, &setup, then)
 }
 
 /// Endpoint number `number`, of this weight.

@@ -103,6 +103,8 @@ pub struct Head {
     pub host: HeaderValue,
     /// One entry for each line.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What filters before noted.
+    pub notes: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +127,7 @@ impl Default for Head {
             path: PathAndQuery::from_static("/"),
             host: HeaderValue::from_static("www.example.com"),
             headers: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }
@@ -143,11 +146,15 @@ pub enum Expect {
     Refused(String),
     /// One for each pick, one after the other; what is left for the response of the last one.
     Picks(Vec<Wanted>, FieldsWanted),
-    Messages {
-        request: Option<RequestWanted>,
-        answer: Option<AnswerWanted>,
-        response: Option<ResponseWanted>,
-    },
+    Messages(Box<MessagesWanted>),
+}
+
+/// Of a filter; none: whatever it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MessagesWanted {
+    pub request: Option<RequestWanted>,
+    pub answer: Option<AnswerWanted>,
+    pub response: Option<ResponseWanted>,
 }
 
 /// Any one of these addresses; none stands for nobody. Empty: whoever it is.

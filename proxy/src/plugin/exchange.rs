@@ -89,8 +89,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    const MAX_NOTES: usize = 32;
-    const MAX_NOTE_BYTES: usize = 4096;
+    pub const MAX_NOTES: usize = 32;
+    pub const MAX_NOTE_BYTES: usize = 4096;
     /// Header values, paths and the like, all plugins together.
     const MAX_WRITTEN: usize = 256 << 10;
 

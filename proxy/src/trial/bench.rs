@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, header};
 
-use super::life::{Fault, Life};
+use super::life::{Call, Fault, Life};
 use super::stage;
 use super::stage::Stage;
 use super::subject::Subject;
@@ -134,13 +134,13 @@ fn line((name, value): (HeaderName, &'static str)) -> (HeaderName, HeaderValue) 
 }
 
 fn picks(subject: &Subject, setup: &Setup, out: &mut dyn Write) -> io::Result<Rows> {
-    let fails = |failure| Fault { call: super::life::Call::Pick, failure };
+    let fails = |failure| Fault { call: Call::Pick, failure };
     let (mut memory, mut calls) = (Memory::default(), 0);
     for count in SIZES {
         let stage = Stage::new(1, &endpoints(count));
         let mut balancer = match Balancer::start(&subject.usage(setup), 0, &stage.set) {
             Ok(balancer) => balancer,
-            Err(failure) => return Ok(Err(Fault { call: super::life::Call::Start, failure })),
+            Err(failure) => return Ok(Err(Fault { call: Call::Start, failure })),
         };
         let before = balancer.memory();
         let mut exchange = Some(stage::exchange(&request()));
@@ -165,14 +165,15 @@ fn picks(subject: &Subject, setup: &Setup, out: &mut dyn Write) -> io::Result<Ro
     Ok(Ok(()))
 }
 
+/// One of a filter's two calls.
+type Attempt = fn(&mut Filter, Box<Exchange>) -> (Box<Exchange>, Result<(), Failure>);
+
 fn messages(subject: &Subject, setup: &Setup, out: &mut dyn Write) -> io::Result<Rows> {
-    use super::life::Call;
     let mut filter = match Filter::start(&subject.usage(setup), 0) {
         Ok(filter) => filter,
         Err(failure) => return Ok(Err(Fault { call: Call::Start, failure })),
     };
     let (before, mut calls) = (filter.memory(), 0);
-    type Attempt = fn(&mut Filter, Box<Exchange>) -> (Box<Exchange>, Result<(), Failure>);
     let phases: [(Call, bool, Attempt); 2] = [
         (Call::OnRequest, filter.wants_request(), Filter::attempt_request),
         (Call::OnResponse, filter.wants_response(), Filter::attempt_response),
@@ -205,9 +206,9 @@ fn messages(subject: &Subject, setup: &Setup, out: &mut dyn Write) -> io::Result
     Ok(Ok(()))
 }
 
-fn message(call: super::life::Call) -> Box<Exchange> {
+fn message(call: Call) -> Box<Exchange> {
     let mut exchange = stage::exchange(&request());
-    if call == super::life::Call::OnResponse {
+    if call == Call::OnResponse {
         exchange.response = Some(stage::response(&response()));
     }
     exchange

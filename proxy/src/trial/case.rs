@@ -7,7 +7,7 @@ use super::journal::Journal;
 use super::judge;
 use super::life::{Fault, Life};
 use super::subject::Subject;
-use crate::config::{Case, Expect, FieldsWanted, RequestWanted, ResponseWanted, Wanted};
+use crate::config::{Case, Expect, FieldsWanted, MessagesWanted, Wanted};
 use crate::plugin::Failure;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ fn differences(subject: &Subject, case: &Case) -> Vec<String> {
             vec![format!("refused: expected a message that contains {text:?}, got no refusal")]
         }
         (Ok(mut life), expect) => {
-            let outcome = case.before.iter().try_for_each(|step| life.step(step));
+            let outcome = case.before.iter().try_for_each(|step| life.step(step).map(|_| ()));
             outcome.and_then(|()| calls(&mut life, case, expect)).unwrap_or_else(|fault| told(&fault))
         }
     }
@@ -62,11 +62,9 @@ fn differences(subject: &Subject, case: &Case) -> Vec<String> {
 
 fn calls(life: &mut Life, case: &Case, expect: &Expect) -> Result<Vec<String>, Fault> {
     match expect {
-        Expect::Sound | Expect::Refused(_) => life.step(&case.step).map(|()| Vec::new()),
+        Expect::Sound | Expect::Refused(_) => life.step(&case.step).map(|_| Vec::new()),
         Expect::Picks(sequence, reply) => picks(life, case, sequence, reply),
-        Expect::Messages { request, answer, response } => {
-            messages(life, case, (request.as_ref(), answer.as_ref(), response.as_ref()))
-        }
+        Expect::Messages(wanted) => messages(life, case, wanted),
     }
 }
 
@@ -83,19 +81,17 @@ fn picks(life: &mut Life, case: &Case, sequence: &[Wanted], reply: &FieldsWanted
     Ok(differences)
 }
 
-type Messages<'c> = (Option<&'c RequestWanted>, Option<&'c crate::config::AnswerWanted>, Option<&'c ResponseWanted>);
-
-fn messages(life: &mut Life, case: &Case, (request, answer, response): Messages<'_>) -> Result<Vec<String>, Fault> {
+fn messages(life: &mut Life, case: &Case, wanted: &MessagesWanted) -> Result<Vec<String>, Fault> {
     let mut differences = Vec::new();
     let exchange = life.on_request(&case.step)?;
-    if let Some(wanted) = request {
+    if let Some(wanted) = &wanted.request {
         differences.extend(judge::request(wanted, &exchange, &case.setup.upstreams));
     }
-    if let Some(wanted) = answer {
+    if let Some(wanted) = &wanted.answer {
         differences.extend(judge::answer(wanted, exchange.answer.as_ref()));
     }
     let exchange = life.on_response(exchange, &case.step)?;
-    if let Some(wanted) = response {
+    if let Some(wanted) = &wanted.response {
         differences.extend(judge::response(wanted, exchange.response.as_ref()));
     }
     Ok(differences)

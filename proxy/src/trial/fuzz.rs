@@ -1,6 +1,7 @@
 //! Random lives for a plugin: what it fails at, made small, once for each way of failing.
 
 mod dice;
+mod finding;
 mod make;
 mod message;
 mod shrink;
@@ -11,12 +12,12 @@ mod write;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use super::life::{Call, Fault, Life};
+use super::life::{Done, Fault, Life};
 use super::subject::Subject;
 use crate::config::{Case, DEFAULT_BALANCER, Expect, PluginKind, Setup, Step};
-use crate::plugin::Failure;
 use dice::Dice;
-use shrink::{Script, Shrinker};
+use finding::Finding;
+use shrink::Script;
 use tally::Tally;
 use words::Words;
 
@@ -29,27 +30,14 @@ pub struct Order<'o> {
     pub cases: &'o [Case],
 }
 
-/// One way of failing, and the smallest input that shows it.
-struct Finding {
-    key: String,
-    fault: Fault,
-    script: Script,
-    /// Whether it fails each time that it is repeated.
-    is_certain: bool,
-    tries: usize,
-    /// How long the life was in which it was found.
-    steps: usize,
-    seen: u64,
-}
-
 /// More ways to fail than this are for the next run.
 const MOST_FINDINGS: usize = 12;
 
 /// Tells what was tried and what was found; answers how much was found.
 pub fn fuzz(subject: &Subject, order: &Order<'_>, out: &mut dyn Write) -> io::Result<usize> {
-    let words = Words::of(order.setups, order.cases);
+    let mut words = Words::of(order.setups, order.cases);
     let mut dice = Dice::new(order.seed);
-    let (mut tally, mut findings) = (Tally::default(), Vec::new());
+    let (mut tally, mut findings): (_, Vec<Finding>) = (Tally::default(), Vec::new());
     let until = Instant::now() + order.length;
     writeln!(out, "fuzz for {:?} with seed {}", order.length, order.seed)?;
     while Instant::now() < until && findings.len() < MOST_FINDINGS {
@@ -57,14 +45,17 @@ pub fn fuzz(subject: &Subject, order: &Order<'_>, out: &mut dyn Write) -> io::Re
         let setup = order.setups[tally.instances as usize % order.setups.len()].clone();
         let steps = make::script(&mut dice, setup.kind, &words);
         let script = Script { setup, steps };
-        if let Err((steps, fault)) = live(subject, &script, until, &mut tally) {
-            note(subject, &mut findings, &script, steps, fault);
+        if let Err((steps, fault)) = live(subject, &script, until, &mut words, &mut tally) {
+            match findings.iter_mut().find(|finding| finding.is(&fault)) {
+                Some(known) => known.seen += 1,
+                None => findings.push(Finding::new(subject, script, steps, fault)),
+            }
         }
     }
     writeln!(out, "{tally}")?;
     let name_kind = subject.plugin.kinds().len() > 1;
     for finding in &findings {
-        tell(finding, order.seed, name_kind, out)?;
+        finding.tell(order.seed, name_kind, out)?;
     }
     if !findings.is_empty() {
         writeln!(out)?;
@@ -102,7 +93,13 @@ pub fn setups(of_file: &[Setup], cases: &[Case]) -> Vec<Setup> {
 }
 
 /// One life to its end, to the end of the time, or to a failure: that of the step with this number.
-fn live(subject: &Subject, script: &Script, until: Instant, tally: &mut Tally) -> Result<(), (usize, Fault)> {
+fn live(
+    subject: &Subject,
+    script: &Script,
+    until: Instant,
+    words: &mut Words,
+    tally: &mut Tally,
+) -> Result<(), (usize, Fault)> {
     let Some(first) = script.steps.first() else { return Ok(()) };
     tally.instances += 1;
     let mut life = Life::start(subject, &script.setup, first).map_err(|fault| (0, fault))?;
@@ -117,7 +114,11 @@ fn live(subject: &Subject, script: &Script, until: Instant, tally: &mut Tally) -
         }
         tally.count(&script.setup, before, step);
         tally.calls += calls(&life, step);
-        life.step(step).map_err(|fault| (number, fault))?;
+        let done = life.step(step).map_err(|fault| (number, fault))?;
+        tally.count_outcome(step, &done);
+        if let Done::Picked(picked) = &done {
+            words.learn(&picked.reply);
+        }
         before = Some(step);
     }
     Ok(())
@@ -130,101 +131,9 @@ fn calls(life: &Life, step: &Step) -> u64 {
     }
 }
 
-/// Counts a failure that is known, shrinks one that is new.
-fn note(subject: &Subject, findings: &mut Vec<Finding>, script: &Script, failed: usize, fault: Fault) {
-    let key = key(&fault);
-    if let Some(known) = findings.iter_mut().find(|finding| finding.key == key) {
-        known.seen += 1;
-        return;
-    }
-    let script = Script { setup: script.setup.clone(), steps: script.steps[..=failed].to_vec() };
-    let steps = script.steps.len();
-    let mut fails = |script: &Script| repeat(subject, script).is_some_and(|fault| self::key(&fault) == key);
-    // What fails by chance would shrink to what fails seldom.
-    let is_certain = (0..3).all(|_| fails(&script));
-    let mut tries = 0;
-    let script = if is_certain {
-        let mut shrinker = Shrinker::new(&mut fails);
-        let smallest = shrinker.shrink(script);
-        tries = shrinker.tries;
-        smallest
-    } else {
-        script
-    };
-    let fault = repeat(subject, &script).unwrap_or(fault);
-    findings.push(Finding { key, fault, script, is_certain, tries, steps, seen: 1 });
-}
-
-/// The failure in the last step of a script, when there is one in it and none before.
-fn repeat(subject: &Subject, script: &Script) -> Option<Fault> {
-    let (last, before) = script.steps.split_last()?;
-    let mut life = match Life::start(subject, &script.setup, before.first().unwrap_or(last)) {
-        Ok(life) => life,
-        Err(fault) => return before.is_empty().then_some(fault),
-    };
-    for step in before {
-        life.step(step).ok()?;
-    }
-    life.step(last).err()
-}
-
-/// What two failures of the same kind have in common: the call, how it ended, and where.
-fn key(fault: &Fault) -> String {
-    let what = match &fault.failure {
-        Failure::Deadline(..) => "deadline".to_owned(),
-        Failure::Memory(..) => "memory".to_owned(),
-        Failure::OutOfRange { .. } => "out of range".to_owned(),
-        Failure::NotAllowed(_) => "not allowed".to_owned(),
-        Failure::Refused(_) => "refused".to_owned(),
-        Failure::Trap(message, _) => {
-            let message: String = message.chars().filter(|letter| !letter.is_ascii_digit()).collect();
-            // A stack overflows wherever it happens to end.
-            let place = if message.contains("stack") { "" } else { fault.failure.backtrace().unwrap_or_default() };
-            format!("{message} {place}")
-        }
-    };
-    format!("{} {what}", fault.call.name())
-}
-
-fn tell(finding: &Finding, seed: u64, name_kind: bool, out: &mut dyn Write) -> io::Result<()> {
-    let Finding { fault, script, seen, tries, steps, .. } = finding;
-    let times = if *seen == 1 { "once".to_owned() } else { format!("{seen} times") };
-    writeln!(out, "\nFOUND  {fault} ({times})")?;
-    if let Some(frames) = fault.failure.backtrace() {
-        writeln!(out, "       in: {frames}")?;
-    }
-    if finding.is_certain {
-        writeln!(
-            out,
-            "       found after {steps} steps of a life, made smaller in {tries} tries to {}; this case shows it:",
-            script.steps.len()
-        )?;
-    } else {
-        let why = "not each time that it is repeated: it depends on chance, on time or on what is shared";
-        writeln!(out, "       {why}; this case may show it:")?;
-    }
-    let limits = write::limits(script.setup.limits);
-    if !limits.is_empty() {
-        write!(out, "       (with these lines at the top of the file)\n\n{limits}")?;
-    }
-    let name = format!("fuzz {seed}: {} {}", fault.call.name(), ending(fault));
-    write!(out, "\n{}", write::case(&name, script, name_kind))
-}
-
-fn ending(fault: &Fault) -> &'static str {
-    match (&fault.failure, fault.call) {
-        (Failure::Deadline(..), _) => "overruns its deadline",
-        (Failure::Memory(..), _) => "reaches its memory limit",
-        (Failure::OutOfRange { .. }, _) => "answers out of range",
-        (Failure::NotAllowed(_), _) => "answers what is not allowed",
-        (Failure::Refused(_), _) => "refuses its settings",
-        (Failure::Trap(..), Call::Start) => "traps, and there is no instance",
-        (Failure::Trap(..), _) => "traps",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::shrink::Shrinker;
     use super::*;
     use crate::config::{Cases, PluginLimits, Source, parse_cases};
     use crate::plugin::Library;

@@ -84,7 +84,7 @@ impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
-            name => self.fields.push_str(&format!(" {name}={value:?}")),
+            name => self.fields = format!("{} {name}={value:?}", self.fields),
         }
     }
 }

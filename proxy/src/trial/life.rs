@@ -26,6 +26,15 @@ pub struct Picked {
     pub reply: Vec<(HeaderName, HeaderValue)>,
 }
 
+/// What came of a step.
+pub enum Done {
+    Picked(Picked),
+    /// Whether the filter answered by itself.
+    Passed {
+        answered: bool,
+    },
+}
+
 /// The plugin's message when it refuses the settings of this use.
 pub fn refusal(subject: &Subject, setup: &Setup) -> Option<String> {
     let step = Step {
@@ -94,12 +103,13 @@ impl Life {
     }
 
     /// A pick, or a request and its response: what comes of it, unchecked.
-    pub fn step(&mut self, step: &Step) -> Result<(), Fault> {
+    pub fn step(&mut self, step: &Step) -> Result<Done, Fault> {
         if let State::Balancer(..) = self.0 {
-            return self.pick(step).map(|_| ());
+            return self.pick(step).map(Done::Picked);
         }
         let exchange = self.on_request(step)?;
-        self.on_response(exchange, step).map(|_| ())
+        let exchange = self.on_response(exchange, step)?;
+        Ok(Done::Passed { answered: exchange.answer.is_some() })
     }
 
     /// A balancer is told of other endpoints first, where the step has others than the one before.

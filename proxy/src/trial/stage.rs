@@ -88,7 +88,11 @@ pub fn exchange(given: &RequestGiven) -> Box<Exchange> {
         fill(&mut parts.headers, &head.headers);
         parts
     });
-    Exchange::new(client, request)
+    let mut exchange = Exchange::new(client, request);
+    for (key, note) in given.head.iter().flat_map(|head| &head.notes) {
+        exchange.set_note(key.clone(), note.clone());
+    }
+    exchange
 }
 
 pub fn response(given: &ResponseGiven) -> http::response::Parts {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{OnFailure, Place, PluginUse, Setup};
+use crate::config::{OnFailure, Place, PluginKind, PluginUse, Setup};
 use crate::plugin::{Engine, Library, LoadError, Names, Plugin, Usage};
 
 pub struct Subject {
@@ -47,7 +47,10 @@ pub fn usage(plugin: &Arc<Plugin>, setup: &Setup, then: Option<Arc<Usage>>) -> A
         kind: setup.kind,
         label: "test".into(),
         settings: setup.settings.clone(),
-        on_failure: OnFailure::Closed,
+        on_failure: match setup.kind {
+            PluginKind::Balancer => OnFailure::Fallback,
+            PluginKind::HttpFilter => OnFailure::Closed,
+        },
         limits: setup.limits,
         then: None,
         place: Place::default(),

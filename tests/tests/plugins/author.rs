@@ -203,6 +203,10 @@ name = "no answer"
 request = { path = "/" }
 expect = { answer = "none", response = { status = 200 } }
 [[case]]
+name = "notes of filters before"
+request = { notes = { a = "b" } }
+expect = { request = { notes = { a = "b" } } }
+[[case]]
 name = "of the endpoint"
 request = { path = "/meddle/after" }
 response = { status = 201 }
@@ -216,8 +220,9 @@ FAILED  another body
           + "a body"
 FAILED  no answer
         response: there is none: the filter answered nothing, and the case has no `response` that an endpoint would give
+ok      notes of filters before
 ok      of the endpoint
-4 cases: 2 passed, 2 failed
+5 cases: 3 passed, 2 failed
 "#;
     fails("meddle", cases, expected);
 }
@@ -323,6 +328,10 @@ cases.toml:5:33: error: `request` does not go with a balancer: only a filter cha
                                   ^^^^^^^
 "#,
     );
+}
+
+#[test]
+fn bad_cases_of_a_filter_are_explained() {
     unusable(
         "headers",
         r#"kind = "balancer"
@@ -531,7 +540,7 @@ request = {{ headers = {{ x-user = "alice" }} }}
 #[test]
 fn random_input_finds_mistakes_and_makes_them_small() {
     let found = |kind: &str, mistake: &str| {
-        let ran = try_plugin("careless", Some(&careless(kind, mistake)), &["--fuzz", "2s", "--seed", "2"]);
+        let ran = try_plugin("careless", Some(&careless(kind, mistake)), &["--fuzz", "1s", "--seed", "2"]);
         assert_eq!(ran.code, Some(1), "{mistake}: {}{}", ran.out, ran.errors);
         for case in reproducing(&ran) {
             let again = try_plugin("careless", Some(&case), &[]);
@@ -565,6 +574,16 @@ fn random_input_finds_mistakes_and_makes_them_small() {
 }
 
 #[test]
+fn what_fails_by_chance_is_made_small_too() {
+    let ran = try_plugin("careless", Some(&careless("balancer", "chance")), &["--fuzz", "300ms", "--seed", "1"]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.errors);
+    assert_eq!(ran.out.matches("\nFOUND  pick: chose endpoint 1, of 1").count(), 1, "{}", ran.out);
+    assert!(ran.out.contains("; this case shows it ") && ran.out.contains(" times of 20:\n"), "{}", ran.out);
+    let case = &reproducing(&ran)[0];
+    assert!(case.ends_with("endpoints = [\n  \"10.0.0.1:80\",\n]") && !case.contains("before"), "{case}");
+}
+
+#[test]
 fn the_seed_is_told_and_makes_the_same_input_again() {
     let cases = "kind = \"balancer\"\nsettings = { do = \"always-first\" }\n[[case]]\nname = \"x\"\n";
     let first = try_plugin("misbehave", Some(cases), &["--fuzz", "300ms"]);
@@ -594,6 +613,12 @@ fn the_default_plugins_survive_random_input() {
         assert_eq!(ran.code, Some(0), "{name}: {}{}", ran.out, ran.errors);
         assert!(ran.out.ends_with("nothing found\n"));
         assert_eq!(ran.out.contains(" picks, of these\n"), kinds == [PluginKind::Balancer], "{}", ran.out);
+        for mistake in ["chose nobody though somebody was eligible", "chose an endpoint that was not eligible"] {
+            let row = ran.out.lines().find(|line| line.contains(mistake));
+            // A session stays at an endpoint that drains.
+            let may = name == "sticky-cookie" && mistake.ends_with("not eligible");
+            assert!(may || row.is_none_or(|row| row.trim_start().starts_with("0 ")), "{name}: {}", ran.out);
+        }
         for (feature, seen) in FEATURES.iter().zip(&mut seen) {
             let row = ran.out.lines().find(|line| line.contains(feature));
             *seen += row.map_or(0, |row| row.split_whitespace().next().unwrap().parse().unwrap());

@@ -13,7 +13,7 @@ use super::check::{Check, Problem};
 use super::table::Table;
 use super::value::Value;
 use super::{Diagnostics, KnownPlugins, Source, plugin, syntax, units};
-use crate::config::{Case, CaseEndpoint, Cases, Expect, Place, PluginKind, PluginLimits, RequestWanted, Setup};
+use crate::config::{Case, CaseEndpoint, Cases, Expect, Place, PluginKind, PluginLimits, Setup};
 
 const KINDS: [(&str, PluginKind); 2] = [("balancer", PluginKind::Balancer), ("http-filter", PluginKind::HttpFilter)];
 
@@ -36,6 +36,7 @@ pub fn parse_cases(source: Source, kinds: &[PluginKind], known: KnownPlugins) ->
 }
 
 /// Nobody connects to these endpoints: their names are looked up nowhere.
+#[allow(clippy::unnecessary_wraps, reason = "a resolver may fail")]
 fn nowhere(_host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
     Ok(vec![SocketAddr::from(([0, 0, 0, 0], port))])
 }
@@ -53,11 +54,7 @@ struct Common {
 fn file(mut table: Table<'_, '_>, kinds: &[PluginKind]) -> Cases {
     let check = table.check;
     let common = common(&mut table, kinds);
-    let defaults = PluginLimits::default();
-    let limits = PluginLimits {
-        deadline: table.duration("deadline", defaults.deadline),
-        memory: table.read("memory", |value| units::size(value, plugin::MEMORY)).unwrap_or(defaults.memory),
-    };
+    let limits = limits(&mut table, PluginLimits::default());
     let mut upstreams = table.take("upstreams").and_then(|value| texts(check, &value)).unwrap_or_default();
     let help = "write `[[case]]`, then `name = \"…\"` and what it is about";
     let written = table.read("case", |value| value.nonempty_list(help).map_err(|problem| problem.help(help)));
@@ -79,10 +76,16 @@ fn file(mut table: Table<'_, '_>, kinds: &[PluginKind]) -> Cases {
     Cases { setups: meant.into_iter().map(setup).collect(), list }
 }
 
+fn limits(table: &mut Table<'_, '_>, mut limits: PluginLimits) -> PluginLimits {
+    limits.deadline = table.duration("deadline", limits.deadline);
+    limits.memory = table.read("memory", |value| units::size(value, plugin::MEMORY)).unwrap_or(limits.memory);
+    limits
+}
+
 /// An upstream that a case speaks of is there.
 fn expected_upstream(expect: &Expect) -> Option<String> {
     match expect {
-        Expect::Messages { request: Some(RequestWanted { upstream, .. }), .. } => upstream.clone()?,
+        Expect::Messages(wanted) => wanted.request.as_ref()?.upstream.clone()?,
         _ => None,
     }
 }

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Diagnostics, KnownPlugins, Source, parse_with};
+use super::{Diagnostics, KnownPlugins, Source, parse_cases, parse_with};
 use crate::config::{
-    Config, EndpointConfig, HostMatch, HttpListener, OnFailure, PathMatch, PluginKind, PluginLimits, Probe, Rewrite,
-    Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
+    Cases, Config, EndpointConfig, Expect, HostMatch, HttpListener, OnFailure, PathMatch, PluginKind, PluginLimits,
+    Probe, Rewrite, Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
 };
 
 const FULL: &str = include_str!("full.toml");
@@ -16,6 +16,13 @@ const FULL: &str = include_str!("full.toml");
 fn read(text: &str) -> Result<Config, Diagnostics> {
     let source = Source { name: "jackfield.toml".to_owned(), text: text.to_owned(), folder: "/nowhere".into() };
     parse_with(source, known, resolve)
+}
+
+const CASES: &str = include_str!("cases/full.toml");
+
+fn read_cases(text: &str) -> Result<Cases, Diagnostics> {
+    let source = Source { name: "cases.toml".to_owned(), text: text.to_owned(), folder: ".".into() };
+    parse_cases(source, &[PluginKind::Balancer, PluginKind::HttpFilter], known(None))
 }
 
 fn known(_: Option<&Path>) -> KnownPlugins {
@@ -48,6 +55,33 @@ fn http(config: &Config) -> &HttpListener {
 fn route<'c>(config: &'c Config, name: &str) -> &'c Route {
     let routes = &http(config).routes;
     routes.iter().find(|route| &*route.name == name).expect(name)
+}
+
+#[test]
+fn a_full_file_of_cases_says_what_it_says() {
+    let cases = read_cases(CASES).unwrap_or_else(|errors| panic!("{errors}"));
+    let [balancer, sequence, filter, refused, _] = &cases.list[..] else { panic!("{cases:?}") };
+    let setup = &balancer.setup;
+    assert_eq!((&*setup.settings, setup.grants.len(), setup.then.as_deref()), ("{}", 0, Some("round-robin")));
+    assert_eq!((setup.limits.deadline, setup.limits.memory), (Duration::from_millis(200), 16 << 20));
+    assert_eq!(*setup.upstreams, ["canary".to_owned(), "other".to_owned()]);
+    let endpoint = &balancer.step.endpoints[1];
+    assert_eq!((endpoint.weight, endpoint.error_rate, endpoint.cpu), (3, 200, Some(10_000)));
+    let head = balancer.step.request.head.as_ref().unwrap();
+    let lines: Vec<(&str, &[u8])> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let expected: [(&str, &[u8]); 4] =
+        [("x-canary", b"1"), ("via", b"1.0 a"), ("via", b"\xff"), ("cookie", b"route=x; a=b")];
+    assert_eq!(lines, expected);
+    assert_eq!(head.notes, [("user".to_owned(), "alice".to_owned())]);
+    assert_eq!(balancer.step.request.sni.as_deref(), Some("a.example"));
+    assert!(balancer.before[0].request.head.is_none());
+    assert_eq!(balancer.before[0].endpoints, balancer.step.endpoints);
+    assert_eq!(balancer.before[1].endpoints.len(), 1);
+    assert_eq!((&*sequence.setup.settings, sequence.setup.grants.len()), (r#"{"cookie":"route"}"#, 2));
+    assert!(matches!(&sequence.expect, Expect::Picks(picks, _) if picks.len() == 2));
+    assert!(filter.setup.then.is_none() && filter.step.response.is_some());
+    assert_eq!(refused.expect, Expect::Refused("text".to_owned()));
 }
 
 #[test]
@@ -193,47 +227,59 @@ impl Random {
     }
 }
 
+const PIECES: [&str; 28] = [
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    "=",
+    ",",
+    ".",
+    "\n",
+    "\0",
+    "é",
+    "*",
+    "~ (",
+    "0",
+    "-1",
+    "true",
+    "[[listener]]",
+    "99999999999999999999",
+    "then = ",
+    "\"\"",
+    "$",
+    "{query",
+    "#",
+    ":",
+    "[::]:0",
+    "1979-05-27",
+    "nan",
+    "'''",
+];
+
 #[test]
 fn no_file_makes_the_reader_panic() {
-    let pieces = [
-        "[",
-        "]",
-        "{",
-        "}",
-        "\"",
-        "=",
-        ",",
-        ".",
-        "\n",
-        "\0",
-        "é",
-        "*",
-        "~ (",
-        "0",
-        "-1",
-        "true",
-        "[[listener]]",
-        "99999999999999999999",
-        "then = ",
-        "\"\"",
-        "$",
-        "{query",
-        "#",
-        ":",
-        "[::]:0",
-        "1979-05-27",
-        "nan",
-        "'''",
-    ];
+    survives(FULL, |text| read(text).map(|_| ()));
+}
+
+#[test]
+fn no_file_of_cases_makes_the_reader_panic() {
+    survives(CASES, |text| read_cases(text).map(|_| ()));
+}
+
+/// A text and its mutations are read or refused with reasons.
+#[track_caller]
+fn survives(full: &str, read: impl Fn(&str) -> Result<(), Diagnostics>) {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..5_000 {
-        let mut text = FULL.to_owned();
+        let mut text = full.to_owned();
         for _ in 0..=random.below(4) {
-            mutate(&mut text, &mut random, &pieces);
+            mutate(&mut text, &mut random);
         }
         match read(&text) {
-            Ok(_) => accepted += 1,
+            Ok(()) => accepted += 1,
             Err(errors) => {
                 refused += 1;
                 assert!(!errors.list.is_empty() && !errors.to_string().is_empty());
@@ -245,13 +291,13 @@ fn no_file_makes_the_reader_panic() {
 }
 
 /// Takes a stretch away, doubles it, or puts one of the pieces in its place.
-fn mutate(text: &mut String, random: &mut Random, pieces: &[&str]) {
+fn mutate(text: &mut String, random: &mut Random) {
     let start = text.floor_char_boundary(random.below(text.len()));
     let end = text.floor_char_boundary((start + random.below(12)).min(text.len())).max(start);
     let with = match random.below(4) {
         0 => String::new(),
         1 => text[start..end].repeat(2),
-        _ => pieces[random.below(pieces.len())].to_owned(),
+        _ => PIECES[random.below(PIECES.len())].to_owned(),
     };
     text.replace_range(start..end, &with);
 }

@@ -83,7 +83,9 @@ fn change(dice: &mut Dice, before: &Arc<[CaseEndpoint]>, words: &Words) -> Arc<[
         }
         _ => {
             let style = Style::of(dice);
-            list.iter_mut().for_each(|endpoint| style.dress(dice, endpoint, words));
+            for endpoint in &mut list {
+                style.dress(dice, endpoint, words);
+            }
         }
     }
     list.into()
@@ -119,11 +121,7 @@ impl Style {
         endpoint.state = self.state.unwrap_or_else(|| *dice.one(&STATES));
         endpoint.weight = if dice.percent(10) { self.weight as u32 } else { dice.between(1, self.weight) as u32 };
         if dice.percent(self.percent_labelled) {
-            let labels = dice.size(12);
-            endpoint.labels = (0..labels).map(|_| (words.name(dice), words.text(dice))).collect();
-            // A table has no key twice.
-            endpoint.labels.sort();
-            endpoint.labels.dedup_by(|one, other| one.0 == other.0);
+            endpoint.labels = words.pairs(dice, 12);
         }
         if dice.percent(self.percent_measured) {
             endpoint.active = *dice.one(&[0, 1, 7, 1000, u32::MAX]);

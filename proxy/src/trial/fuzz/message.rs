@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use super::dice::Dice;
 use super::words::Words;
 use crate::config::{Head, RequestGiven, ResponseGiven};
-use crate::plugin::Protocol;
+use crate::plugin::{Exchange, Protocol};
 
 const MOST_HEADERS: usize = 100;
 
@@ -53,6 +53,7 @@ fn head(dice: &mut Dice, words: &Words) -> Head {
         path: path(dice, words),
         host: HeaderValue::try_from(host(dice)).unwrap_or_else(|_| HeaderValue::from_static("a")),
         headers: headers(dice, words),
+        notes: if dice.percent(10) { words.pairs(dice, Exchange::MAX_NOTES) } else { Vec::new() },
     }
 }
 
@@ -84,7 +85,7 @@ fn headers(dice: &mut Dice, words: &Words) -> Vec<(HeaderName, HeaderValue)> {
     let count = dice.size(MOST_HEADERS);
     let line = |_| {
         let name = words.header_name(dice);
-        HeaderValue::from_bytes(&words.bytes(dice)).ok().map(|value| (name, value))
+        words.header_value(dice, &name).map(|value| (name, value))
     };
     (0..count).filter_map(line).collect()
 }

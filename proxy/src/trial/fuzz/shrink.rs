@@ -71,11 +71,11 @@ impl<'f> Shrinker<'f> {
     }
 
     /// Takes parts out of a list: all, halves, quarters, to single elements.
-    fn fewer<T: Clone>(&mut self, list: Vec<T>, with: impl Fn(&[T]) -> Script) -> Vec<T> {
+    fn fewer<T: Clone>(&mut self, list: &[T], with: impl Fn(&[T]) -> Script) -> Vec<T> {
         if !list.is_empty() && self.still_fails(&with(&[])) {
             return Vec::new();
         }
-        let (mut list, mut part) = (list.clone(), list.len().div_ceil(2));
+        let (mut list, mut part) = (list.to_vec(), list.len().div_ceil(2));
         while part > 0 && !list.is_empty() {
             let mut start = 0;
             while start < list.len() {
@@ -98,7 +98,7 @@ impl<'f> Shrinker<'f> {
             let steps = before.iter().chain([last]).cloned().collect();
             Script { setup: script.setup.clone(), steps }
         };
-        let before = self.fewer(before.to_vec(), with);
+        let before = self.fewer(before, with);
         with(&before)
     }
 
@@ -111,7 +111,7 @@ impl<'f> Shrinker<'f> {
         if step > 0 && Arc::ptr_eq(&set, &script.steps[step - 1].endpoints) {
             return script;
         }
-        let list = self.fewer(set.to_vec(), |list| with_endpoints(&script, &set, list));
+        let list = self.fewer(&set, |list| with_endpoints(&script, &set, list));
         let mut script = with_endpoints(&script, &set, &list);
         let plain = |endpoint: &CaseEndpoint| CaseEndpoint::new(&endpoint.address);
         let unlabelled = |endpoint: &CaseEndpoint| CaseEndpoint { labels: Vec::new(), ..endpoint.clone() };
@@ -143,7 +143,7 @@ impl<'f> Shrinker<'f> {
     }
 
     fn choice(&mut self, script: Script, step: usize) -> Script {
-        let tried = self.fewer(script.steps[step].tried.clone(), |tried| {
+        let tried = self.fewer(&script.steps[step].tried, |tried| {
             let mut script = script.clone();
             script.steps[step].tried = tried.to_vec();
             script
@@ -157,7 +157,7 @@ impl<'f> Shrinker<'f> {
             script.steps[step].candidates = Some(candidates.to_vec());
             script
         };
-        with(&self.fewer(candidates, with))
+        with(&self.fewer(&candidates, with))
     }
 
     fn request(&mut self, script: Script, step: usize) -> Script {
@@ -176,16 +176,16 @@ impl<'f> Shrinker<'f> {
         let Some(head) = script.steps[step].request.head.clone() else { return script };
         let with = |headers: &[_]| {
             let mut script = script.clone();
-            let head = Head { headers: headers.to_vec(), ..head.clone() };
-            script.steps[step].request.head = Some(head);
+            script.steps[step].request.head = Some(Head { headers: headers.to_vec(), ..head.clone() });
             script
         };
-        let headers = self.fewer(head.headers.clone(), with);
+        let headers = self.fewer(&head.headers, with);
         let mut script = with(&headers);
         for change in [
             (|head, plain| head.path = plain.path) as fn(&mut Head, Head),
             |head, plain| head.host = plain.host,
             |head, plain| head.method = plain.method,
+            |head, plain| head.notes = plain.notes,
         ] {
             script = self.attempt(script, |script| {
                 if let Some(head) = &mut script.steps[step].request.head {
@@ -213,7 +213,7 @@ impl<'f> Shrinker<'f> {
             script.steps[step].response = Some(ResponseGiven { headers: headers.to_vec(), ..response.clone() });
             script
         };
-        let headers = self.fewer(response.headers.clone(), with);
+        let headers = self.fewer(&response.headers, with);
         script = with(&headers);
         for line in 0..headers.len() {
             script = self.shorter(script, |script| {
@@ -281,18 +281,16 @@ fn rename(script: &mut Script, names: &[(String, String)]) {
     if script.steps.iter().any(taken) {
         return;
     }
-    let mut before: Option<(Arc<[CaseEndpoint]>, Arc<[CaseEndpoint]>)> = None;
+    // The set that was renamed last: the steps that share it go on to share it.
+    let (mut old, mut renamed): (Arc<[CaseEndpoint]>, Arc<[CaseEndpoint]>) = Default::default();
     for step in &mut script.steps {
-        let renamed = match &before {
-            Some((old, renamed)) if Arc::ptr_eq(old, &step.endpoints) => Arc::clone(renamed),
-            _ => {
-                let address = |endpoint: &CaseEndpoint| new(&endpoint.address).unwrap_or(endpoint.address.clone());
-                let rename = |endpoint| CaseEndpoint { address: address(endpoint), ..endpoint.clone() };
-                step.endpoints.iter().map(rename).collect()
-            }
-        };
-        before = Some((Arc::clone(&step.endpoints), Arc::clone(&renamed)));
-        step.endpoints = renamed;
+        if !Arc::ptr_eq(&old, &step.endpoints) {
+            let address = |endpoint: &CaseEndpoint| new(&endpoint.address).unwrap_or(endpoint.address.clone());
+            let rename = |endpoint| CaseEndpoint { address: address(endpoint), ..endpoint.clone() };
+            old = Arc::clone(&step.endpoints);
+            renamed = old.iter().map(rename).collect();
+        }
+        step.endpoints = Arc::clone(&renamed);
         for address in step.tried.iter_mut().chain(step.candidates.iter_mut().flatten()) {
             if let Some(new) = new(address) {
                 *address = new;

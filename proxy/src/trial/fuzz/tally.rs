@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{Head, PluginKind, Setup, Step};
+use super::super::life::{Done, Picked};
+use crate::config::{CaseEndpoint, Head, PluginKind, Setup, Step};
 use crate::endpoint::EndpointState;
 
 #[derive(Debug, Default)]
@@ -40,20 +41,28 @@ impl Tally {
 
     fn pick(&mut self, setup: &Setup, before: Option<&Step>, step: &Step) {
         let endpoints = &step.endpoints;
-        let may_have = |address: &String| {
-            !step.tried.contains(address) && step.candidates.as_ref().is_none_or(|list| list.contains(address))
-        };
-        let eligible =
-            endpoints.iter().any(|endpoint| endpoint.state == EndpointState::Healthy && may_have(&endpoint.address));
         let changed = before.is_some_and(|before| !Arc::ptr_eq(&before.endpoints, endpoints));
         self.feature("with no endpoint", endpoints.is_empty());
         self.feature("with 100 endpoints or more", endpoints.len() >= 100);
         self.feature("after an update of the endpoints", changed);
         self.feature("with endpoints tried before", !step.tried.is_empty());
         self.feature("narrowed to candidates", step.candidates.is_some());
-        self.feature("with none eligible", !eligible);
+        self.feature("with none eligible", !step.endpoints.iter().any(|endpoint| is_eligible(step, endpoint)));
         self.feature("with a delegate", setup.then.is_some());
         self.feature("without HTTP", step.request.head.is_none());
+    }
+
+    /// What is no failure, and yet seldom what its author means.
+    pub fn count_outcome(&mut self, step: &Step, done: &Done) {
+        match done {
+            Done::Picked(Picked { endpoint: chosen, .. }) => {
+                let one = chosen.as_ref().and_then(|address| step.endpoints.iter().find(|one| one.address == *address));
+                let somebody = step.endpoints.iter().any(|endpoint| is_eligible(step, endpoint));
+                self.feature(NOBODY, chosen.is_none() && somebody);
+                self.feature(INELIGIBLE, one.is_some_and(|one| !is_eligible(step, one)));
+            }
+            Done::Passed { answered } => self.feature("answered by the plugin", *answered),
+        }
     }
 
     fn feature(&mut self, name: &'static str, is_there: bool) {
@@ -63,6 +72,15 @@ impl Tally {
             None => self.features.push((name, count)),
         }
     }
+}
+
+const NOBODY: &str = "for which it chose nobody though somebody was eligible";
+const INELIGIBLE: &str = "for which it chose an endpoint that was not eligible";
+
+fn is_eligible(step: &Step, endpoint: &CaseEndpoint) -> bool {
+    let address = &endpoint.address;
+    let is_candidate = step.candidates.as_ref().is_none_or(|list| list.contains(address));
+    endpoint.state == EndpointState::Healthy && is_candidate && !step.tried.contains(address)
 }
 
 fn has_bytes(head: &Head) -> bool {

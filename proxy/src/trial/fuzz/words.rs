@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use super::dice::Dice;
 use crate::config::{Case, Setup};
+use crate::plugin::Exchange;
 
 /// Names of headers that plugins read.
 const NAMES: [&str; 22] = [
@@ -79,6 +80,8 @@ pub struct Words {
     own: Vec<String>,
     /// Those of them that may be names of headers.
     names: Vec<HeaderName>,
+    /// Cookies that it set: clients send them back.
+    cookies: Vec<String>,
 }
 
 impl Words {
@@ -99,7 +102,27 @@ impl Words {
         }
         let own: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let names = own.iter().filter_map(|word| HeaderName::try_from(word.as_str()).ok()).collect();
-        Self { own, names }
+        Self { own, names, cookies: Vec::new() }
+    }
+
+    /// The last cookies that a balancer left for the client.
+    pub fn learn(&mut self, reply: &[(HeaderName, HeaderValue)]) {
+        const MOST: usize = 64;
+        let lines = reply.iter().filter(|(name, _)| name == http::header::SET_COOKIE);
+        for line in lines.filter_map(|(_, value)| value.to_str().ok()) {
+            let pair = line.split(';').next().unwrap_or_default();
+            if !self.cookies.iter().any(|known| known == pair) {
+                self.cookies.truncate(MOST - 1);
+                self.cookies.insert(0, pair.to_owned());
+            }
+        }
+    }
+
+    pub fn header_value(&self, dice: &mut Dice, name: &HeaderName) -> Option<HeaderValue> {
+        if name == http::header::COOKIE && !self.cookies.is_empty() && dice.percent(60) {
+            return HeaderValue::from_str(dice.one::<String>(&self.cookies)).ok();
+        }
+        HeaderValue::from_bytes(&self.bytes(dice)).ok()
     }
 
     pub fn header_name(&self, dice: &mut Dice) -> HeaderName {
@@ -113,8 +136,18 @@ impl Words {
         }
     }
 
+    /// Names and texts; a table has no key twice.
+    pub fn pairs(&self, dice: &mut Dice, most: usize) -> Vec<(String, String)> {
+        let mut pairs: Vec<(String, String)> =
+            (0..dice.size(most)).map(|_| (self.name(dice), self.text(dice))).collect();
+        pairs.sort();
+        pairs.dedup_by(|one, other| one.0 == other.0);
+        pairs.retain(|(name, text)| name.len() + text.len() <= Exchange::MAX_NOTE_BYTES);
+        pairs
+    }
+
     /// Of a label or a cookie.
-    pub fn name(&self, dice: &mut Dice) -> String {
+    fn name(&self, dice: &mut Dice) -> String {
         match dice.below(10) {
             0..=5 if !self.own.is_empty() => dice.one(&self.own).clone(),
             0..=7 => (*dice.one(&["zone", "canary", "version", "jackfield", "a"])).to_owned(),
@@ -133,11 +166,11 @@ impl Words {
     }
 
     /// What is allowed in a header, text or not.
-    pub fn bytes(&self, dice: &mut Dice) -> Vec<u8> {
+    fn bytes(&self, dice: &mut Dice) -> Vec<u8> {
         let mut bytes = match dice.below(8) {
             0 => (0..dice.size(300)).map(|_| dice.next() as u8).collect(),
             1 => {
-                let pairs = (0..1 + dice.size(20)).map(|_| format!("{}={}", self.name(dice), self.text(dice)));
+                let pairs = (0..=dice.size(20)).map(|_| format!("{}={}", self.name(dice), self.text(dice)));
                 pairs.collect::<Vec<_>>().join(*dice.one(&["; ", ";", ", "])).into_bytes()
             }
             _ => self.text(dice).into_bytes(),

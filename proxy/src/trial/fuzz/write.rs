@@ -147,6 +147,9 @@ fn request(given: &RequestGiven) -> String {
         if !head.headers.is_empty() {
             pairs.push(("headers", headers(&head.headers)));
         }
+        if !head.notes.is_empty() {
+            pairs.push(("notes", texts(&head.notes)));
+        }
     }
     table(pairs)
 }
@@ -177,16 +180,11 @@ fn headers(lines: &[(HeaderName, HeaderValue)]) -> String {
 }
 
 fn value(value: &HeaderValue) -> String {
-    match std::str::from_utf8(value.as_bytes()) {
-        Ok(text) => quoted(text),
-        Err(_) => {
-            let digits = value.as_bytes().iter().fold(String::new(), |mut digits, byte| {
-                let _ = write!(digits, "{byte:02x}");
-                digits
-            });
-            format!("{{ hex = \"{digits}\" }}")
-        }
+    if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
+        return quoted(text);
     }
+    let digits: Vec<String> = value.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{{ hex = \"{}\" }}", digits.concat())
 }
 
 fn texts(pairs: &[(String, String)]) -> String {

@@ -2,7 +2,7 @@
 //! Fixture of the tests; both a balancer and an HTTP filter.
 
 use jackfield_plugin::{
-    Balancer, EndpointSet, FilterContext, HttpFilter, Phases, PickContext, endpoints, request, response,
+    Balancer, EndpointSet, FilterContext, HttpFilter, Phases, PickContext, endpoints, random, request, response,
 };
 
 #[derive(Default)]
@@ -49,6 +49,9 @@ impl Balancer for Careless {
             && let Some(last) = self.last
         {
             return Some(last);
+        }
+        if self.mistake == "chance" && context.endpoints > 0 && random::next().is_multiple_of(2) {
+            return Some(context.endpoints);
         }
         self.last = (0..context.endpoints).find(|endpoint| endpoints::eligible(*endpoint));
         self.last

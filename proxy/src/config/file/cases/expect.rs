@@ -7,7 +7,7 @@ use super::super::table::Table;
 use super::super::value::Value;
 use super::{message, one_or_more, step};
 use crate::config::{
-    AnswerWanted, CaseEndpoint, Expect, FieldsWanted, PluginKind, RequestWanted, ResponseWanted, Wanted,
+    AnswerWanted, CaseEndpoint, Expect, FieldsWanted, MessagesWanted, PluginKind, RequestWanted, ResponseWanted, Wanted,
 };
 
 /// How an expectation says that there is nothing.
@@ -31,11 +31,11 @@ pub fn expect(table: &mut Table<'_, '_>, kind: PluginKind, endpoints: &Arc<[Case
         }
         (PluginKind::HttpFilter, None) => {
             table.refuse(&["endpoint", "sequence", "reply"], "a filter: only a balancer chooses endpoints");
-            Expect::Messages {
+            Expect::Messages(Box::new(MessagesWanted {
                 request: table.take("request").and_then(|value| request(check, &value)),
                 answer: table.take("answer").and_then(|value| answer(check, &value)),
                 response: table.take("response").and_then(|value| response(check, &value)),
-            }
+            }))
         }
     };
     table.finish();

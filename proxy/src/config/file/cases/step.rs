@@ -9,12 +9,12 @@ use http::StatusCode;
 use super::super::check::{Check, Problem};
 use super::super::name::suggest;
 use super::super::table::Table;
-use super::super::value::Value;
+use super::super::value::{Entry, Value};
 use super::super::{endpoint, matcher};
 use super::message;
 use crate::config::{CaseEndpoint, Head, PluginKind, RequestGiven, ResponseGiven, Step};
 use crate::endpoint::EndpointState;
-use crate::plugin::Protocol;
+use crate::plugin::{Exchange, Protocol};
 
 const STATES: [(&str, EndpointState); 3] = [
     ("healthy", EndpointState::Healthy),
@@ -79,7 +79,7 @@ pub fn endpoints(check: &Check<'_>, value: &Value<'_>) -> Option<Arc<[CaseEndpoi
 fn detailed(table: &mut Table<'_, '_>) -> CaseEndpoint {
     let check = table.check;
     let labels = table.read("labels", Value::entries).unwrap_or_default();
-    let label = |label: &super::super::value::Entry<'_>| {
+    let label = |label: &Entry<'_>| {
         let text = check.accept(label.value.place, label.value.text())?;
         Some((label.key.to_owned(), text.to_owned()))
     };
@@ -132,7 +132,10 @@ fn request(check: &Check<'_>, value: &Value<'_>, kind: PluginKind) -> Option<Req
     let tls = table.flag("tls", false);
     let sni = table.text("sni").map(str::to_ascii_lowercase);
     let head = if matches!(protocol, Protocol::Tcp | Protocol::Udp) {
-        table.refuse(&["method", "path", "host", "headers", "cookies"], "`tcp` and `udp`, which have no requests");
+        table.refuse(
+            &["method", "path", "host", "headers", "cookies", "notes"],
+            "`tcp` and `udp`, which have no requests",
+        );
         None
     } else {
         Some(head(&mut table))
@@ -163,7 +166,23 @@ fn head(table: &mut Table<'_, '_>) -> Head {
     let host = table.take("host").and_then(|value| message::header_value(check, &value)).unwrap_or(default.host);
     let mut headers = table.take("headers").map(|value| message::headers(check, &value)).unwrap_or_default();
     headers.extend(table.take("cookies").and_then(|value| message::cookies(check, &value)));
-    Head { method, path, host, headers }
+    let notes = table.read("notes", notes).unwrap_or_default();
+    Head { method, path, host, headers, notes }
+}
+
+/// As many as the host keeps.
+fn notes(value: &Value<'_>) -> Result<Vec<(String, String)>, Problem> {
+    let note = |entry: &Entry<'_>| Ok((entry.key.to_owned(), entry.value.text()?.to_owned()));
+    let notes: Vec<(String, String)> = value.entries()?.iter().map(note).collect::<Result<_, _>>()?;
+    let fits = |(key, note): &(String, String)| key.len() + note.len() <= Exchange::MAX_NOTE_BYTES;
+    if notes.len() > Exchange::MAX_NOTES || !notes.iter().all(fits) {
+        let (most, bytes) = (Exchange::MAX_NOTES, Exchange::MAX_NOTE_BYTES);
+        return Err(Problem::new(format!(
+            "`{}` holds more than {most} notes, or one of more than {bytes} bytes",
+            value.name
+        )));
+    }
+    Ok(notes)
 }
 
 fn response(check: &Check<'_>, value: &Value<'_>) -> Option<ResponseGiven> {
