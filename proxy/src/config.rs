@@ -316,6 +316,8 @@ pub struct PluginUse {
     pub settings: String,
     pub on_failure: OnFailure,
     pub limits: PluginLimits,
+    /// What the operator allows this use beyond deciding.
+    pub grants: Vec<Grant>,
     /// The balancer that this one wraps.
     pub then: Option<UseIndex>,
     pub place: Place,
@@ -337,17 +339,38 @@ pub enum OnFailure {
     Closed,
 }
 
+/// What a plugin is given only where the configuration says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// Real clocks (`wasi:clocks`): the contract's own stands still during a call.
+    Clock,
+    /// The system's randomness (`wasi:random`): the contract's own is not for secrets.
+    Random,
+    Log,
+    Metrics,
+    /// To be called from time to time.
+    Timer,
+    /// To read and change bodies.
+    Body,
+    /// A store of shared state, by name.
+    State(Arc<str>),
+    /// Requests of its own to this upstream.
+    Http(Arc<str>),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PluginLimits {
     /// Wall time of one call.
     pub deadline: Duration,
     /// Linear memory of one instance, in bytes.
     pub memory: usize,
+    /// The longest body that is held for a filter which wants it whole, in bytes.
+    pub body: usize,
 }
 
 impl Default for PluginLimits {
     fn default() -> Self {
-        Self { deadline: Duration::from_millis(50), memory: 64 << 20 }
+        Self { deadline: Duration::from_millis(50), memory: 64 << 20, body: 1 << 20 }
     }
 }
 

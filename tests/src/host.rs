@@ -48,6 +48,7 @@ fn usage(plugin: &Arc<Plugin>, kind: PluginKind, settings: &str, then: Option<Ar
         settings: settings.to_owned(),
         on_failure: if kind == PluginKind::Balancer { OnFailure::Fallback } else { OnFailure::Closed },
         limits: PluginLimits { deadline: Duration::from_millis(200), ..PluginLimits::default() },
+        grants: Vec::new(),
         then: None,
         place: jackfield::config::Place::default(),
     };

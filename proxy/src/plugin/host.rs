@@ -3,11 +3,14 @@
 
 mod endpoints;
 pub(super) mod hot;
+mod metrics;
+mod outgoing;
 mod prepared;
 mod request;
 mod request_edit;
 mod response;
 mod small;
+mod state;
 pub(super) mod wasi;
 
 use std::cell::Cell;

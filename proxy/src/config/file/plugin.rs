@@ -61,6 +61,7 @@ fn plain(name: &str, kind: PluginKind, label: &str, place: Place) -> PluginUse {
         settings: "{}".to_owned(),
         on_failure: default_policy(kind),
         limits: PluginLimits::default(),
+        grants: Vec::new(),
         then: None,
         place,
     }
@@ -76,6 +77,7 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     let limits = PluginLimits {
         deadline: table.duration("deadline", defaults.deadline),
         memory: table.read("memory", |value| units::size(value, MEMORY)).unwrap_or(defaults.memory),
+        body: defaults.body,
     };
     let then = match kind {
         PluginKind::HttpFilter => {
@@ -94,6 +96,7 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
         settings: settings.unwrap_or_else(|| "{}".to_owned()),
         on_failure: on_failure.unwrap_or(default_policy(kind)),
         limits,
+        grants: Vec::new(),
         then,
         ..plain(name, kind, label, value.place)
     }))
