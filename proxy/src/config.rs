@@ -2,6 +2,7 @@
 //! indices. `file` reads what was written; nothing else in the program sees the file's form.
 
 mod file;
+pub mod need;
 mod peek;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 pub use file::{Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, parse};
+pub use need::{KnownPlugin, Need, Needed};
 pub use peek::{FirstLook, peek};
 
 /// Position of an upstream in [`Config::upstreams`].
@@ -35,6 +37,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Every place that names a plugin, delegates included.
     pub uses: Vec<PluginUse>,
+    /// What plugins share, each that a use is granted.
+    pub stores: Vec<StoreConfig>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -372,6 +376,19 @@ impl Default for PluginLimits {
     fn default() -> Self {
         Self { deadline: Duration::from_millis(50), memory: 64 << 20, body: 1 << 20 }
     }
+}
+
+/// A store of shared state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    pub name: Arc<str>,
+    /// Most that it takes, in bytes.
+    pub memory: usize,
+}
+
+impl StoreConfig {
+    /// Of a store that the file says nothing more of.
+    pub const MEMORY: usize = 64 << 20;
 }
 
 /// Where in the file something was written: byte offsets into [`Diagnostics`]' source.

@@ -14,7 +14,11 @@ mod filter;
 mod host;
 mod instance;
 mod library;
+mod log;
+mod metrics;
+mod needs;
 mod relay;
+mod state;
 mod usage;
 
 pub use balancer::{Balancer, Decision};
@@ -24,4 +28,6 @@ pub use engine::Engine;
 pub use exchange::{Answer, Client, Exchange, Protocol};
 pub use filter::{Filter, Outcome};
 pub use library::{FileProblem, Library};
+pub use metrics::{Metric, Reading, Registry};
+pub use state::{Memory, Store, StoreFacts, Stores};
 pub use usage::{Health, Names, Totals, Usage};

@@ -44,10 +44,13 @@ enum Command {
 
 #[derive(Subcommand)]
 enum PluginCommand {
-    /// Tell kind, imports, exports and size of a plugin
+    /// Tell kind, imports, exports and size of a plugin, and what it must be granted
     Inspect {
         /// A WebAssembly component
         file: PathBuf,
+        /// A configuration: tell what its uses of the plugin are granted, and what they lack
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
 }
 
@@ -59,7 +62,7 @@ pub fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
-        Command::Plugin(PluginCommand::Inspect { file }) => inspect::run(&file),
+        Command::Plugin(PluginCommand::Inspect { file, config }) => inspect::run(&file, config.as_deref()),
     };
     done.unwrap_or_else(|error| {
         eprintln!("jackfield: {error:#}");

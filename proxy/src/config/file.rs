@@ -8,6 +8,7 @@ mod certificate;
 mod check;
 mod diagnostic;
 mod endpoint;
+mod grant;
 mod health;
 mod listener;
 mod load;
@@ -18,6 +19,7 @@ mod plugin;
 mod root;
 mod route;
 mod sni;
+mod store;
 mod table;
 mod units;
 mod upstream;
@@ -31,14 +33,14 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::{Config, Place, PluginKind};
+use super::{Config, KnownPlugin, Place};
 use check::Check;
 pub use diagnostic::{Diagnostic, Diagnostics};
 use endpoint::Resolve;
 use table::Table;
 
-/// The plugins there are, by name, and the kinds that each one exports.
-pub type KnownPlugins = BTreeMap<String, Vec<PluginKind>>;
+/// The plugins there are, by name.
+pub type KnownPlugins = BTreeMap<String, KnownPlugin>;
 
 /// A configuration file's text and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use super::bindings::exports::jackfield::plugin::{balancing, filtering};
 use super::cache;
 use super::engine::Engine;
 use super::host::{Host, wasi};
-use super::relay;
-use crate::config::PluginKind;
+use super::{needs, relay};
+use crate::config::{Need, Needed, PluginKind};
 
 /// The contract's package and version, as they stand in a component's imports and exports.
 const PACKAGE: &str = "jackfield:plugin/";
@@ -20,6 +20,8 @@ pub struct Plugin {
     pub name: Arc<str>,
     /// SHA-256 of the file, hexadecimal.
     pub digest: String,
+    /// What each use of it must be granted.
+    pub needs: Vec<Needed>,
     pub(super) engine: Engine,
     pub(super) pre: InstancePre<Host>,
     pub(super) balancing: Option<balancing::GuestIndices>,
@@ -32,6 +34,8 @@ pub struct Inspection {
     pub kinds: Vec<PluginKind>,
     pub imports: Vec<String>,
     pub exports: Vec<String>,
+    /// What of both a use must be granted.
+    pub needs: Vec<Needed>,
     /// Imports that no plugin is given.
     pub refused: Vec<String>,
 }
@@ -59,7 +63,12 @@ pub enum LoadError {
         "imports what plugins are not given: {}; a plugin may import the interfaces of \
          jackfield:plugin@{VERSION}, and of WASI 0.2 its clocks, randomness and standard streams", .0.join(", ")
     )]
-    NotGranted(Vec<String>),
+    NotOffered(Vec<String>),
+    #[error(
+        "imports jackfield:plugin/http@{VERSION}, but exports no jackfield:plugin/replies@{VERSION}: it would never \
+         see a reply"
+    )]
+    NoReplies,
     #[error("its imports or exports differ from the contract jackfield:plugin@{VERSION}: {0}")]
     Mismatch(String),
 }
@@ -70,7 +79,10 @@ impl Plugin {
         let component = compile(engine, wasm)?;
         let inspection = inspect(engine, &component)?;
         if !inspection.refused.is_empty() {
-            return Err(LoadError::NotGranted(inspection.refused));
+            return Err(LoadError::NotOffered(inspection.refused));
+        }
+        if inspection.needs.iter().any(|needed| needed.need == Need::Http) && !inspection.takes_replies() {
+            return Err(LoadError::NoReplies);
         }
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(one_line(&error));
         let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
@@ -80,6 +92,7 @@ impl Plugin {
         Ok(Self {
             name: name.into(),
             digest: cache::digest(wasm),
+            needs: inspection.needs,
             engine: engine.clone(),
             balancing: balancing.transpose().map_err(mismatch)?,
             filtering: filtering.transpose().map_err(mismatch)?,
@@ -97,6 +110,12 @@ impl Plugin {
         let balancer = self.balancing.is_some().then_some(PluginKind::Balancer);
         let filter = self.filtering.is_some().then_some(PluginKind::HttpFilter);
         balancer.into_iter().chain(filter).collect()
+    }
+}
+
+impl Inspection {
+    fn takes_replies(&self) -> bool {
+        self.exports.iter().any(|export| is_ours(export, "replies"))
     }
 }
 
@@ -136,7 +155,7 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
         .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
         .map(|(name, _)| name.to_owned())
         .collect();
-    let ours = |interface: &str| exports.iter().any(|export| *export == format!("{PACKAGE}{interface}@{VERSION}"));
+    let ours = |interface: &str| exports.iter().any(|export| is_ours(export, interface));
     let kinds = [(PluginKind::Balancer, "balancing"), (PluginKind::HttpFilter, "filtering")]
         .into_iter()
         .filter(|(_, interface)| ours(interface))
@@ -149,7 +168,12 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
         });
     }
     let refused = imports.iter().filter(|import| !is_offered(import)).cloned().collect();
-    Ok(Inspection { kinds, imports, exports, refused })
+    let needs = needs::of(&imports, &exports);
+    Ok(Inspection { kinds, imports, exports, needs, refused })
+}
+
+fn is_ours(name: &str, interface: &str) -> bool {
+    name == format!("{PACKAGE}{interface}@{VERSION}")
 }
 
 fn is_offered(import: &str) -> bool {

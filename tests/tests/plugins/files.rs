@@ -63,7 +63,7 @@ fn cases() -> Vec<Case> {
                      proxy speaks version 0.1.0",
         },
         Case {
-            name: "not-granted",
+            name: "not-offered",
             wasm: patched(&guest, "jackfield:plugin/endpoints@0.1.0", "wasi:http/outgoing-handler@0.2.9"),
             reason: "imports what plugins are not given: wasi:http/outgoing-handler@0.2.9; a plugin may import the \
                      interfaces of jackfield:plugin@0.1.0, and of WASI 0.2 its clocks, randomness and standard \
@@ -96,7 +96,7 @@ fn inspect_says_what_a_file_is() {
         let (code, said) = program(&["plugin", "inspect", &file]);
         match case.name {
             // Inspection does not need what cannot be given.
-            "not-granted" => {
+            "not-offered" => {
                 assert!(said.contains("  refused  wasi:http/outgoing-handler@0.2.9\n"), "{said}");
                 assert!(said.contains("It cannot be used: the imports under `refused` are given to no plugin."));
                 assert_eq!(code, Some(1));

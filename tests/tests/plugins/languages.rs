@@ -62,7 +62,7 @@ admin = {{ address = "127.0.0.1:0" }}
 address = "127.0.0.1:0"
 upstream = "api"
 [upstream.api]
-balancer = {{ plugin = "canary-by-header"{then} }}
+balancer = {{ plugin = "canary-by-header", grants = ["clock", "random", "log"]{then} }}
 endpoints = ["{}", {{ address = "{}", labels = {{ canary = "yes" }} }}, "{}"]
 "#,
         address(1),

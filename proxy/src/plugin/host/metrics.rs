@@ -4,15 +4,19 @@ use super::Host;
 use crate::plugin::bindings::jackfield::plugin::metrics::{self, MetricError};
 
 impl metrics::Host for Host {
-    fn counter(&mut self, _name: String) -> Result<u32, MetricError> {
-        Err(MetricError::TooMany)
+    fn counter(&mut self, name: String) -> Result<u32, MetricError> {
+        self.usage.shared.metrics.counter(&name)
     }
 
-    fn histogram(&mut self, _name: String, _bounds: Vec<f64>) -> Result<u32, MetricError> {
-        Err(MetricError::TooMany)
+    fn histogram(&mut self, name: String, bounds: Vec<f64>) -> Result<u32, MetricError> {
+        self.usage.shared.metrics.histogram(&name, &bounds)
     }
 
-    fn increment(&mut self, _counter: u32, _delta: u64) {}
+    fn increment(&mut self, counter: u32, delta: u64) {
+        self.usage.shared.metrics.increment(counter, delta);
+    }
 
-    fn observe(&mut self, _histogram: u32, _value: f64) {}
+    fn observe(&mut self, histogram: u32, value: f64) {
+        self.usage.shared.metrics.observe(histogram, value);
+    }
 }
