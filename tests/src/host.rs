@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackfield::config::{EndpointConfig, OnFailure, PluginKind, PluginLimits, PluginUse};
+use jackfield::config::{EndpointConfig, Grant, OnFailure, PluginKind, PluginLimits, PluginUse};
 use jackfield::endpoint::{Endpoint, EndpointSet, EndpointState};
-use jackfield::plugin::{Client, Engine, Exchange, Library, Plugin, Protocol, Usage};
+use jackfield::plugin::{Client, Engine, Exchange, Library, Memory, Plugin, Protocol, Stores, Usage};
 
 pub struct Host {
     pub engine: Engine,
@@ -38,10 +38,26 @@ impl Host {
         let plugin = Plugin::load(&self.engine, "guest", wasm).unwrap();
         usage(&Arc::new(plugin), kind, settings, then)
     }
+
+    /// A guest of the tests, and a store of this name that it is granted.
+    pub fn usage_with_store(&self, name: &str, kind: PluginKind, store: &str) -> (Arc<Usage>, Arc<Memory>) {
+        let plugin = Arc::new(Plugin::load(&self.engine, name, &guest(name)).unwrap());
+        let memory = Arc::new(Memory::new(1 << 20));
+        let grants = vec![Grant::State(store.into())];
+        let config = PluginUse { grants, ..configured(&plugin, kind, "{}") };
+        let stores: Stores = [(store.into(), Arc::clone(&memory) as Arc<_>)].into();
+        let usage = Usage::new(config, plugin, None, Arc::default(), Arc::default()).with_stores(&stores);
+        (Arc::new(usage), memory)
+    }
 }
 
 fn usage(plugin: &Arc<Plugin>, kind: PluginKind, settings: &str, then: Option<Arc<Usage>>) -> Arc<Usage> {
-    let config = PluginUse {
+    let config = configured(plugin, kind, settings);
+    Arc::new(Usage::new(config, Arc::clone(plugin), then, Arc::default(), Arc::default()))
+}
+
+fn configured(plugin: &Plugin, kind: PluginKind, settings: &str) -> PluginUse {
+    PluginUse {
         plugin: Arc::clone(&plugin.name),
         kind,
         label: "test".into(),
@@ -51,8 +67,7 @@ fn usage(plugin: &Arc<Plugin>, kind: PluginKind, settings: &str, then: Option<Ar
         grants: Vec::new(),
         then: None,
         place: jackfield::config::Place::default(),
-    };
-    Arc::new(Usage::new(config, Arc::clone(plugin), then, Arc::default(), Arc::default()))
+    }
 }
 
 /// Endpoint number `number`, of this weight.

@@ -150,11 +150,13 @@ fn first_bytes(wasm: &[u8]) -> String {
 fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadError> {
     let shape = component.component_type();
     let imports: Vec<String> = shape.imports(engine.wasm()).map(|(name, _)| name.to_owned()).collect();
-    let exports: Vec<String> = shape
+    let mut exports: Vec<String> = shape
         .exports(engine.wasm())
         .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
         .map(|(name, _)| name.to_owned())
         .collect();
+    // Their order is the linker's, and means nothing.
+    exports.sort();
     let ours = |interface: &str| exports.iter().any(|export| is_ours(export, interface));
     let kinds = [(PluginKind::Balancer, "balancing"), (PluginKind::HttpFilter, "filtering")]
         .into_iter()
