@@ -59,8 +59,8 @@ struct Ends {
 
 impl Memory {
     const SHARDS: usize = 16;
-    /// What an entry takes beside its key and its value: two allocations, a place in the map at half
-    /// load, a place in the order (measured: `a_million_tiny_entries` below).
+    /// What an entry takes beside its key and its value: two allocations, a place in the map and one in
+    /// the order. 230 bytes as measured over 250,000 entries; the test that fills a store checks it.
     pub const OVERHEAD: usize = 256;
     /// Ended entries that a write throws out on its way.
     const SWEPT: usize = 4;
