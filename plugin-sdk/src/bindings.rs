@@ -8,7 +8,17 @@
 pub mod balancer {
     wit_bindgen::generate!({
         path: "../wit",
-        world: "balancer",
+        inline: "
+            package jackfield:sdk;
+            world balancer {
+                include jackfield:plugin/balancer@0.1.0;
+                import jackfield:plugin/state@0.1.0;
+                import jackfield:plugin/metrics@0.1.0;
+                import jackfield:plugin/http@0.1.0;
+            }
+        ",
+        world: "jackfield:sdk/balancer",
+        generate_all,
         pub_export_macro: true,
         default_bindings_module: "jackfield_plugin::bindings::balancer",
         export_macro_name: "export_balancer",
@@ -20,7 +30,17 @@ pub mod balancer {
 pub mod http_filter {
     wit_bindgen::generate!({
         path: "../wit",
-        world: "http-filter",
+        inline: "
+            package jackfield:sdk;
+            world http-filter {
+                include jackfield:plugin/http-filter@0.1.0;
+                import jackfield:plugin/state@0.1.0;
+                import jackfield:plugin/metrics@0.1.0;
+                import jackfield:plugin/http@0.1.0;
+            }
+        ",
+        world: "jackfield:sdk/http-filter",
+        generate_all,
         pub_export_macro: true,
         default_bindings_module: "jackfield_plugin::bindings::http_filter",
         export_macro_name: "export_http_filter",
@@ -34,6 +54,61 @@ pub mod http_filter {
             "jackfield:plugin/clock@0.1.0": crate::bindings::balancer::jackfield::plugin::clock,
             "jackfield:plugin/random@0.1.0": crate::bindings::balancer::jackfield::plugin::random,
             "jackfield:plugin/log@0.1.0": crate::bindings::balancer::jackfield::plugin::log,
+            "jackfield:plugin/state@0.1.0": crate::bindings::balancer::jackfield::plugin::state,
+            "jackfield:plugin/metrics@0.1.0": crate::bindings::balancer::jackfield::plugin::metrics,
+            "jackfield:plugin/http@0.1.0": crate::bindings::balancer::jackfield::plugin::http,
         },
+    });
+}
+
+/// What a plugin may export beside its kind. Each has a world of its own, so that a plugin describes
+/// only what its macro lines name.
+pub mod replies {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "
+            package jackfield:sdk;
+            world replies { export jackfield:plugin/replies@0.1.0; }
+        ",
+        world: "jackfield:sdk/replies",
+        generate_all,
+        pub_export_macro: true,
+        default_bindings_module: "jackfield_plugin::bindings::replies",
+        export_macro_name: "export_replies",
+        runtime_path: "::jackfield_plugin::wit_bindgen::rt",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod refreshing {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "
+            package jackfield:sdk;
+            world refreshing { export jackfield:plugin/refreshing@0.1.0; }
+        ",
+        world: "jackfield:sdk/refreshing",
+        generate_all,
+        pub_export_macro: true,
+        default_bindings_module: "jackfield_plugin::bindings::refreshing",
+        export_macro_name: "export_refreshing",
+        runtime_path: "::jackfield_plugin::wit_bindgen::rt",
+    });
+}
+
+pub mod body_filtering {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "
+            package jackfield:sdk;
+            world body-filtering { export jackfield:plugin/body-filtering@0.1.0; }
+        ",
+        world: "jackfield:sdk/body-filtering",
+        generate_all,
+        pub_export_macro: true,
+        default_bindings_module: "jackfield_plugin::bindings::body_filtering",
+        export_macro_name: "export_body_filtering",
+        runtime_path: "::jackfield_plugin::wit_bindgen::rt",
+        additional_derives: [PartialEq],
     });
 }

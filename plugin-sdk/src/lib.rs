@@ -27,8 +27,9 @@
 //!
 //! What a plugin can ask and do stands in modules named like the interfaces of the contract
 //! (`wit/jackfield.wit`): [`endpoints`], [`request`], [`delegate`], [`reply`], [`counters`],
-//! [`clock`], [`random`], [`log`], and for filters [`prepared_edits`], [`request_edit`] and [`response`]. A component
-//! imports only what it calls.
+//! [`clock`], [`random`], and for filters [`prepared_edits`], [`request_edit`] and [`response`]. With a
+//! line in the configuration, `grants = ["log", "metrics", "state:NAME"]`, there are also [`log`],
+//! [`metrics`] and [`state`]. A component imports only what it calls.
 //!
 //! # Tests
 //!
@@ -63,7 +64,9 @@ mod raw;
 pub mod hash;
 mod least;
 mod lottery;
+pub mod metrics;
 pub mod settings;
+pub mod state;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod mock;

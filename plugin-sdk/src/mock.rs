@@ -4,6 +4,7 @@
 //! [`Host`] holds everything as plain public fields; [`install`](Host::install) makes one current,
 //! [`host`] reads and changes the current one. [`walk`] drives a balancer through random changes.
 
+pub(crate) mod granted;
 mod host;
 pub(crate) mod imports;
 mod statistics;
@@ -11,6 +12,7 @@ mod walk;
 
 use std::cell::RefCell;
 
+pub use granted::Store;
 pub use host::{Delegate, Endpoint, Header, Host, Response};
 pub use statistics::{assert_proportions, chi_square, chi_square_limit};
 pub use walk::{Step, walk};

@@ -2,9 +2,9 @@
 
 #[cfg(target_arch = "wasm32")]
 pub use crate::bindings::{
-    balancer::jackfield::plugin::{clock, counters, delegate, endpoints, log, random, reply, request},
+    balancer::jackfield::plugin::{clock, counters, delegate, endpoints, log, metrics, random, reply, request, state},
     http_filter::jackfield::plugin::{prepared_edits, request_edit, response},
 };
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use crate::mock::imports::*;
+pub use crate::mock::{granted::*, imports::*};

@@ -16,7 +16,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use crate::plugin::{Library, Usage};
+use crate::plugin::{Library, Stores, Usage};
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
 
@@ -36,6 +36,7 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     pub usages: Vec<Arc<Usage>>,
     pub library: Arc<Library>,
+    pub stores: Stores,
 }
 
 #[derive(Debug)]

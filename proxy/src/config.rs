@@ -3,6 +3,7 @@
 
 mod cases;
 mod file;
+pub mod need;
 mod peek;
 
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +21,7 @@ pub use file::{
     DEFAULT_BALANCER, Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, load_cases, parse, parse_cases,
     parse_duration,
 };
+pub use need::{KnownPlugin, Need, Needed};
 pub use peek::{FirstLook, peek};
 
 /// Position of an upstream in [`Config::upstreams`].
@@ -43,6 +45,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Every place that names a plugin, delegates included.
     pub uses: Vec<PluginUse>,
+    /// What plugins share, each that a use is granted.
+    pub stores: Vec<StoreConfig>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -324,6 +328,8 @@ pub struct PluginUse {
     pub settings: String,
     pub on_failure: OnFailure,
     pub limits: PluginLimits,
+    /// What the operator allows this use beyond deciding.
+    pub grants: Vec<Grant>,
     /// The balancer that this one wraps.
     pub then: Option<UseIndex>,
     pub place: Place,
@@ -345,18 +351,52 @@ pub enum OnFailure {
     Closed,
 }
 
+/// What a plugin is given only where the configuration says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// Real clocks (`wasi:clocks`): the contract's own stands still during a call.
+    Clock,
+    /// The system's randomness (`wasi:random`): the contract's own is not for secrets.
+    Random,
+    Log,
+    Metrics,
+    /// To be called from time to time.
+    Timer,
+    /// To read and change bodies.
+    Body,
+    /// A store of shared state, by name.
+    State(Arc<str>),
+    /// Requests of its own to this upstream.
+    Http(Arc<str>),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PluginLimits {
     /// Wall time of one call.
     pub deadline: Duration,
     /// Linear memory of one instance, in bytes.
     pub memory: usize,
+    /// The longest body that is held for a filter which wants it whole, in bytes.
+    pub body: usize,
 }
 
 impl Default for PluginLimits {
     fn default() -> Self {
-        Self { deadline: Duration::from_millis(50), memory: 64 << 20 }
+        Self { deadline: Duration::from_millis(50), memory: 64 << 20, body: 1 << 20 }
     }
+}
+
+/// A store of shared state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    pub name: Arc<str>,
+    /// Most that it takes, in bytes.
+    pub memory: usize,
+}
+
+impl StoreConfig {
+    /// Of a store that the file says nothing more of.
+    pub const MEMORY: usize = 64 << 20;
 }
 
 /// Where in the file something was written: byte offsets into [`Diagnostics`]' source.

@@ -190,6 +190,7 @@ impl Control {
             upstreams: self.state.upstreams.clone(),
             usages: self.state.usages.clone(),
             library: Arc::clone(&self.library),
+            stores: self.state.stores.clone(),
         });
     }
 

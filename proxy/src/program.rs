@@ -46,10 +46,13 @@ enum Command {
 
 #[derive(Subcommand)]
 enum PluginCommand {
-    /// Tell kind, imports, exports and size of a plugin
+    /// Tell kind, imports, exports and size of a plugin, and what it must be granted
     Inspect {
         /// A WebAssembly component, or a core module with WIT metadata
         file: PathBuf,
+        /// A configuration: tell what its uses of the plugin are granted, and what they lack
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Try a plugin in the real host, without a proxy: with cases, with random input, against the clock
     Test(trial::TestArguments),
@@ -71,7 +74,7 @@ pub fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
-        Command::Plugin(PluginCommand::Inspect { file }) => inspect::run(&file),
+        Command::Plugin(PluginCommand::Inspect { file, config }) => inspect::run(&file, config.as_deref()),
         Command::Plugin(PluginCommand::Componentize { file, output }) => componentize::run(&file, &output),
         Command::Plugin(PluginCommand::Test(arguments)) => Ok(trial::run(&arguments)),
     };

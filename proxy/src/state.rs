@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 
 use crate::config::{self, Config, Place, PluginKind, RouteAction, Service, UpstreamProtocol, UseIndex};
-use crate::plugin::{Balancer, Filter, Library, Names, Usage};
+use crate::plugin::{Balancer, Filter, Library, Memory, Names, Stores, Usage};
 use crate::route::{Location, Rewriter, Router};
 use crate::telemetry::{ListenerMetrics, Telemetry};
 use crate::tls;
@@ -20,6 +20,8 @@ pub struct State {
     pub config: Arc<Config>,
     pub upstreams: Vec<Arc<Upstream>>,
     pub usages: Vec<Arc<Usage>>,
+    /// What plugins share; one that nobody is granted any more goes with the last who uses it.
+    pub stores: Stores,
     /// By slot: a listener keeps its slot for as long as its address is configured.
     listeners: Vec<Option<Arc<Listener>>>,
 }
@@ -110,13 +112,14 @@ impl State {
         let config = Arc::new(config);
         let mut refusals = Vec::new();
         let upstreams = collect(&mut refusals, config.upstreams.iter().map(|upstream| run_upstream(upstream, before)));
-        let usages = run_usages(&config, library, before, &mut refusals);
+        let stores = run_stores(&config, before);
+        let usages = run_usages(&config, library, before, &stores, &mut refusals);
         let listeners = run_listeners(&config, before, telemetry, &mut refusals);
         if !refusals.is_empty() {
             return Err(refusals);
         }
         let version = before.map_or(1, |before| before.version + 1);
-        Ok(Self { version, config, upstreams, usages, listeners })
+        Ok(Self { version, config, upstreams, usages, stores, listeners })
     }
 
     pub fn listener(&self, slot: usize) -> Option<&Arc<Listener>> {
@@ -127,6 +130,11 @@ impl State {
     pub fn take_effect(&self) {
         for listener in self.listeners() {
             listener.shared.set_limit(listener.limit());
+        }
+        for config in &self.config.stores {
+            if let Some(store) = self.stores.get(&config.name) {
+                store.resize(config.memory);
+            }
         }
     }
 
@@ -187,11 +195,21 @@ fn run_upstream(config: &config::Upstream, before: Option<&State>) -> Result<Arc
     Ok(Arc::new(Upstream::new(config.clone(), connector, old.map(AsRef::as_ref))))
 }
 
+fn run_stores(config: &Config, before: Option<&State>) -> Stores {
+    let store = |config: &config::StoreConfig| {
+        let old = before.and_then(|before| before.stores.get(&config.name));
+        let store = old.map_or_else(|| Arc::new(Memory::new(config.memory)) as Arc<_>, Arc::clone);
+        (Arc::clone(&config.name), store)
+    };
+    config.stores.iter().map(store).collect()
+}
+
 /// In the order of the configuration, which puts a delegate after the balancer that wraps it.
 fn run_usages(
     config: &Config,
     library: &Library,
     before: Option<&State>,
+    stores: &Stores,
     refusals: &mut Vec<Refusal>,
 ) -> Vec<Arc<Usage>> {
     let names: Names =
@@ -213,6 +231,7 @@ fn run_usages(
         let shared = old.map_or_else(Arc::default, |old| Usage::inherit(usage, plugin, old));
         let then = usage.then.and_then(|then| made.get(&then).cloned());
         let running = Usage::new(usage.clone(), Arc::clone(plugin), then, Arc::clone(&names), shared);
+        let running = running.with_stores(stores);
         made.insert(index, Arc::new(running));
     }
     (0..config.uses.len()).filter_map(|index| made.remove(&index)).collect()

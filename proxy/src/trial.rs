@@ -15,4 +15,4 @@ pub use case::{Score, run as run_cases};
 pub use fuzz::{Order, fuzz, setups as fuzz_setups};
 pub use journal::Journal;
 pub use life::refusal;
-pub use subject::{Subject, usage};
+pub use subject::{Subject, usage, usage_with_stores};

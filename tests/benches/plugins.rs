@@ -2,12 +2,13 @@
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::HeaderValue;
 use jackfield::config::PluginKind;
-use jackfield::plugin::{Balancer, Choice, Filter};
-use jackfield_tests::host::{Host, connection, endpoints, exchange, exchange_on};
+use jackfield::plugin::{Balancer, Choice, Filter, Memory, Store, Usage};
+use jackfield_tests::host::{Host, connection, endpoints, exchange, exchange_on, guest};
 
 const BATCH: BatchSize = BatchSize::NumIterations(32);
 
@@ -108,5 +109,46 @@ fn request(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, pick, update, filter, request);
+/// A pick that asks a store once, beside one that asks for nothing; the store itself, without a plugin.
+fn state(criterion: &mut Criterion) {
+    let host = Host::new();
+    let mut group = criterion.benchmark_group("state");
+    let mut pick = |name: &str, usage: &Arc<Usage>| {
+        let set = endpoints(1, 10);
+        let mut balancer = Balancer::start(usage, 0, &set).unwrap();
+        let (mut exchange, mut choice) = (Some(exchange(Ipv4Addr::new(192, 0, 2, 7))), Choice::default());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let (back, decision) = balancer.pick(exchange.take().unwrap(), &mut choice, &set);
+                exchange = Some(back);
+                black_box(decision)
+            });
+        });
+        assert_eq!(usage.shared.totals.failures(), 0);
+    };
+    let first = "{\"do\":\"always-first\"}";
+    pick("pick without state", &host.usage_of(&guest("misbehave"), PluginKind::Balancer, first, None));
+    let (usage, store) = host.usage_with_store("keep", PluginKind::Balancer, "store");
+    pick("pick and get, absent", &usage);
+    store.set("which", b"3".as_slice().into(), None, 0).unwrap();
+    pick("pick and get", &usage);
+    let store = Memory::new(1 << 20);
+    let value: Arc<[u8]> = [0; 64].into();
+    let mut now = 0;
+    group.bench_function("set with an end, beside the plugin", |bencher| {
+        bencher.iter(|| {
+            now += 1;
+            store.set("which", Arc::clone(&value), Some(60_000), now)
+        });
+    });
+    group.bench_function("set into a full store, beside the plugin", |bencher| {
+        bencher.iter(|| {
+            now += 1;
+            store.set(&now.to_string(), Arc::clone(&value), Some(60_000), now)
+        });
+    });
+    group.bench_function("add, beside the plugin", |bencher| bencher.iter(|| store.add("sum", 1, None, now)));
+}
+
+criterion_group!(benches, pick, update, filter, request, state);
 criterion_main!(benches);

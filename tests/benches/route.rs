@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use jackfield::config::{self, KnownPlugins, PluginKind, Route, Service, Source};
+use jackfield::config::{self, KnownPlugin, KnownPlugins, PluginKind, Route, Service, Source};
 use jackfield::route::Router;
 
 /// Half by host, half by path.
@@ -17,8 +17,12 @@ fn routes(count: usize) -> Vec<Route> {
     }
     text.push_str("]\n[upstream.api]\nendpoints = [\"127.0.0.1:5001\"]\n");
     let source = Source { name: "bench".to_owned(), text, folder: PathBuf::new() };
-    let known =
-        |_: Option<&std::path::Path>| KnownPlugins::from([("round-robin".to_owned(), vec![PluginKind::Balancer])]);
+    let known = |_: Option<&std::path::Path>| {
+        KnownPlugins::from([(
+            "round-robin".to_owned(),
+            KnownPlugin { kinds: vec![PluginKind::Balancer], needs: Vec::new() },
+        )])
+    };
     let mut config = config::parse(source, known).unwrap();
     match config.listeners.remove(0).service {
         Service::Http(http) => http.routes,

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackfield::config::{EndpointConfig, PluginKind, PluginLimits, Setup};
+use jackfield::config::{EndpointConfig, Grant, PluginKind, PluginLimits, Setup};
 use jackfield::endpoint::{Endpoint, EndpointSet, EndpointState};
-use jackfield::plugin::{Client, Engine, Exchange, Library, Plugin, Protocol, Usage};
+use jackfield::plugin::{Client, Engine, Exchange, Library, Memory, Plugin, Protocol, Stores, Usage};
 use jackfield::trial;
 
 pub struct Host {
@@ -39,18 +39,31 @@ impl Host {
         let plugin = Plugin::load(&self.engine, "guest", wasm).unwrap();
         usage(&Arc::new(plugin), kind, settings, then)
     }
+
+    /// A guest of the tests, and a store of this name that it is granted.
+    pub fn usage_with_store(&self, name: &str, kind: PluginKind, store: &str) -> (Arc<Usage>, Arc<Memory>) {
+        let plugin = Arc::new(Plugin::load(&self.engine, name, &guest(name)).unwrap());
+        let memory = Arc::new(Memory::new(1 << 20));
+        let grants = vec![Grant::State(store.into())];
+        let setup = Setup { grants, ..setup(kind, "{}") };
+        let stores: Stores = [(store.into(), Arc::clone(&memory) as Arc<_>)].into();
+        (trial::usage_with_stores(&plugin, &setup, None, &stores), memory)
+    }
 }
 
 fn usage(plugin: &Arc<Plugin>, kind: PluginKind, settings: &str, then: Option<Arc<Usage>>) -> Arc<Usage> {
-    let setup = Setup {
+    trial::usage(plugin, &setup(kind, settings), then)
+}
+
+fn setup(kind: PluginKind, settings: &str) -> Setup {
+    Setup {
         kind,
         settings: settings.to_owned(),
         grants: Vec::new(),
         limits: PluginLimits { deadline: Duration::from_millis(200), ..PluginLimits::default() },
         then: None,
         upstreams: Arc::default(),
-    };
-    trial::usage(plugin, &setup, then)
+    }
 }
 
 /// Endpoint number `number`, of this weight.

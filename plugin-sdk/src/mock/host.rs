@@ -1,8 +1,9 @@
 //! The mock host's state: what a test sets, and what a plugin left.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::Random;
+use super::{Random, Store};
 use crate::{Address, EndpointSet, EndpointState, FilterContext, PickContext, Protocol, hash};
 
 /// A header line or a note.
@@ -107,6 +108,11 @@ pub struct Host {
     pub answer: Option<(Response, Vec<u8>)>,
     pub reply: Vec<Header>,
     pub log: Vec<String>,
+    /// The stores that are granted, by name; their entries end by `now`.
+    pub stores: BTreeMap<String, Store>,
+    /// Of the plugin's own counters and histograms, by name: the sum, and what was observed.
+    pub own_counters: BTreeMap<String, u64>,
+    pub own_histograms: BTreeMap<String, Vec<f64>>,
     /// How many host functions were called.
     pub calls: usize,
 }
@@ -139,6 +145,9 @@ impl Default for Host {
             answer: None,
             reply: Vec::new(),
             log: Vec::new(),
+            stores: BTreeMap::new(),
+            own_counters: BTreeMap::new(),
+            own_histograms: BTreeMap::new(),
             calls: 0,
         }
     }
@@ -163,6 +172,13 @@ impl Host {
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.as_bytes().to_vec()));
+        self
+    }
+
+    /// With an empty store that is granted.
+    #[must_use]
+    pub fn store(mut self, name: &str) -> Self {
+        self.stores.insert(name.to_owned(), Store::default());
         self
     }
 
@@ -209,6 +225,16 @@ impl Host {
     /// The values of a header of the response, as text.
     pub fn response_values(&self, name: &str) -> Vec<String> {
         texts(&self.response.headers, name)
+    }
+
+    /// The sum of one of the plugin's own counters.
+    pub fn counter(&self, name: &str) -> Option<u64> {
+        self.own_counters.get(name).copied()
+    }
+
+    /// What one of the plugin's own histograms observed.
+    pub fn observations(&self, name: &str) -> Option<Vec<f64>> {
+        self.own_histograms.get(name).cloned()
     }
 
     fn client_hash(&self) -> u64 {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jackfield_plugin::prepared_edits::{self, Action, Prepared};
+
 use crate::template::Template;
 
 #[derive(serde::Deserialize, Default)]
@@ -26,11 +28,46 @@ pub enum Edit {
 }
 
 impl Edit {
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Remove(name) | Self::Set(name, _) | Self::Append(name, _) => name,
+    /// As one that the proxy makes by itself, where it can.
+    fn to_prepare(&self) -> Option<prepared_edits::Edit> {
+        let (name, action) = match self {
+            Self::Remove(name) => (name, Action::Remove),
+            // It has a call of its own.
+            Self::Set(name, _) if name == "host" => return None,
+            Self::Set(name, value) => (name, Action::Set(value.alone()?)),
+            Self::Append(name, value) => (name, Action::Append(value.alone()?)),
+        };
+        Some(prepared_edits::Edit::new(name, action))
+    }
+}
+
+/// What is done with one call.
+pub enum Step {
+    /// Edits whose values the proxy knows.
+    Prepared(Prepared),
+    Edit(Edit),
+}
+
+/// Neighbours that the proxy can make by itself become one step, unless they are more than it keeps.
+pub fn steps(edits: Vec<Edit>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut edits = edits.into_iter().peekable();
+    while let Some(edit) = edits.next() {
+        let Some(first) = edit.to_prepare() else {
+            steps.push(Step::Edit(edit));
+            continue;
+        };
+        let (mut run, mut prepared) = (vec![edit], vec![first]);
+        while let Some(next) = edits.peek().and_then(Edit::to_prepare) {
+            prepared.push(next);
+            run.extend(edits.next());
+        }
+        match prepared_edits::prepare(&prepared) {
+            Ok(prepared) => steps.push(Step::Prepared(prepared)),
+            Err(_) => steps.extend(run.into_iter().map(Step::Edit)),
         }
     }
+    steps
 }
 
 /// Framing and connection headers, which the proxy alone writes.

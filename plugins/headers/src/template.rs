@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use jackfield_plugin::prepared_edits::Value;
 use jackfield_plugin::{FilterContext, request};
 
 pub struct Template(Vec<Part>);
@@ -51,6 +52,24 @@ impl Template {
         }
         parts.push(Part::Text(text + rest));
         Ok(Self(parts))
+    }
+
+    /// The value, if it is the same for all requests or one that the proxy knows. Its host has the port,
+    /// and `{host}` has none.
+    pub fn alone(&self) -> Option<Value> {
+        match self.0.as_slice() {
+            [Part::Text(text)] => Some(Value::Text(text.clone())),
+            [Part::Text(before), Part::Variable(variable), Part::Text(after)]
+                if before.is_empty() && after.is_empty() =>
+            {
+                match variable {
+                    Variable::ClientAddress => Some(Value::ClientAddress),
+                    Variable::RequestId => Some(Value::RequestId),
+                    Variable::Host | Variable::Method | Variable::Path => None,
+                }
+            }
+            _ => None,
+        }
     }
 
     /// The value for the current request, in `buffer` unless it is always the same.

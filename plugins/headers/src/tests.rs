@@ -56,13 +56,38 @@ fn only_the_phases_in_use_are_asked_for() {
 }
 
 #[test]
-fn a_value_that_no_header_can_hold_is_left_out_and_logged() {
+fn a_value_that_no_header_can_hold_is_left_out_without_a_word() {
     let mut plugin = Headers::configure(r#"{"request": {"set": {"a": "{path}"}}}"#).unwrap();
     let host = Host { path: Some("/\r\nx: y".to_owned()), ..Host::default() };
     host.install();
     plugin.on_request(&mock::host(|host| host.filter_context()));
     assert!(of_request("a").is_empty());
-    assert_eq!(mock::host(|host| host.log.len()), 1);
+    assert_eq!(mock::host(|host| host.log.len()), 0);
+}
+
+#[test]
+fn what_the_proxy_knows_takes_one_call() {
+    let edits = r#"{"remove": ["x-old"],
+        "set": {"x-fixed": "{{2}}", "x-from": "{client-address}", "x-id": "{request-id}"},
+        "append": {"x-more": ["b", "c"]}}"#;
+    let mut plugin = Headers::configure(&format!(r#"{{"request": {edits}}}"#)).unwrap();
+    Host::default().header("x-old", "1").header("x-more", "a").install();
+    let context = mock::host(|host| host.filter_context());
+    plugin.on_request(&context);
+    assert_eq!(mock::host(|host| host.calls), 1);
+    assert_eq!(of_request("x-old"), [""; 0]);
+    assert_eq!(of_request("x-fixed"), ["{2}"]);
+    assert_eq!(of_request("x-from"), ["192.0.2.1"]);
+    assert_eq!(of_request("x-id"), ["0123456789abcdef0123456789abcdef"]);
+    assert_eq!(of_request("x-more"), ["a", "b", "c"]);
+}
+
+/// Edits are done in their order, however they are done.
+#[test]
+fn others_stand_between_them() {
+    run(r#"{"request": {"set": {"a": "1", "b": "{path}", "c": "2", "host": "inner"}, "append": {"b": "3"}}}"#);
+    assert_eq!([of_request("a"), of_request("b"), of_request("c")], [vec!["1"], vec!["/a/b", "3"], vec!["2"]]);
+    assert_eq!(mock::host(|host| host.host.clone()).unwrap(), "inner");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::plugin::Memory;
 
 struct Admin {
     address: std::net::SocketAddr,
@@ -29,6 +30,7 @@ impl Admin {
             upstreams: vec![Arc::new(upstream)],
             usages: Vec::new(),
             library: Arc::default(),
+            stores: [("shared".into(), Arc::new(Memory::new(1 << 20)) as Arc<_>)].into(),
         });
     }
 
@@ -74,7 +76,8 @@ async fn upstreams_and_plugins_are_shown() {
     assert_eq!(endpoint["state"], "healthy");
     assert_eq!(endpoint["requests"], 1);
     assert_eq!(endpoint["cpu"], Value::Null);
-    assert_eq!(admin.json("/plugins").await, json!({ "plugins": [], "problems": [] }));
+    let store = json!({ "name": "shared", "entries": 0, "bytes": 0, "limit": 1 << 20, "evictions": 0 });
+    assert_eq!(admin.json("/plugins").await, json!({ "plugins": [], "problems": [], "stores": [store] }));
     let (status, metrics) = admin.ask("GET /metrics").await;
     assert_eq!(status, 200);
     assert!(metrics.contains("\njackfield_endpoint_requests_total{upstream=\"api\",endpoint=\"127.0.0.1:5001\"} 1\n"));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Snapshot;
 use crate::config::PluginKind;
 use crate::endpoint::{Endpoint, EndpointState};
-use crate::plugin::{Plugin, Usage};
+use crate::plugin::{Plugin, StoreFacts, Usage};
 use crate::telemetry::{PluginFacts, Scrape, Telemetry, UpstreamFacts};
 use crate::upstream::Upstream;
 
@@ -19,6 +19,7 @@ pub(super) fn scrape<'a>(telemetry: &'a Telemetry, snapshot: Option<&'a Snapshot
         version: snapshot.map_or(0, |snapshot| snapshot.version),
         upstreams: upstreams.iter().map(|upstream| facts_of_upstream(upstream)).collect(),
         plugins: usages.iter().map(|usage| facts_of_usage(usage)).collect(),
+        stores: snapshot.map(facts_of_stores).unwrap_or_default(),
     }
 }
 
@@ -35,7 +36,13 @@ fn facts_of_usage(usage: &Usage) -> PluginFacts<'_> {
         failures: totals.failures(),
         time: totals.time(),
         quarantined: usage.shared.health.is_quarantined(),
+        log_dropped: usage.shared.log_dropped(),
+        metrics: &usage.shared.metrics,
     }
+}
+
+fn facts_of_stores(snapshot: &Snapshot) -> Vec<(&str, StoreFacts)> {
+    snapshot.stores.iter().map(|(name, store)| (&**name, store.facts())).collect()
 }
 
 pub(super) fn upstreams(snapshot: Option<&Snapshot>) -> Value {
@@ -80,14 +87,23 @@ fn view_of(endpoint: &Endpoint, state: EndpointState, report_expiry: Duration) -
     })
 }
 
-/// The plugins there are and where they are used, and the files that are none.
+/// The plugins there are and where they are used, the files that are none, and what plugins share.
 pub(super) fn plugins(snapshot: Option<&Snapshot>) -> Value {
-    let Some(snapshot) = snapshot else { return json!({ "plugins": [], "problems": [] }) };
+    let Some(snapshot) = snapshot else { return json!({ "plugins": [], "problems": [], "stores": [] }) };
     let library = &snapshot.library;
     json!({
         "plugins": library.iter().map(|plugin| view_of_plugin(plugin, snapshot)).collect::<Vec<_>>(),
         "problems": library.problems.iter().map(|problem| {
             json!({ "file": problem.path.display().to_string(), "reason": problem.reason })
+        }).collect::<Vec<_>>(),
+        "stores": facts_of_stores(snapshot).iter().map(|(name, facts)| {
+            json!({
+                "name": name,
+                "entries": facts.entries,
+                "bytes": facts.bytes,
+                "limit": facts.limit,
+                "evictions": facts.evictions,
+            })
         }).collect::<Vec<_>>(),
     })
 }
@@ -102,6 +118,9 @@ fn view_of_plugin(plugin: &Plugin, snapshot: &Snapshot) -> Value {
         "name": &*plugin.name,
         "digest": plugin.digest,
         "kinds": plugin.kinds().iter().map(kind).collect::<Vec<_>>(),
+        "needs": plugin.needs.iter().map(|needed| {
+            json!({ "interface": needed.interface, "grant": needed.need.to_string() })
+        }).collect::<Vec<_>>(),
         "uses": uses.map(|usage| view_of_usage(usage)).collect::<Vec<_>>(),
     })
 }
@@ -112,6 +131,7 @@ fn view_of_usage(usage: &Usage) -> Value {
         "place": facts.place,
         // The version that runs here: another than the library's until a swap went through.
         "digest": usage.plugin.digest,
+        "grants": usage.config.grants.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "calls": facts.calls,
         "failures": facts.failures,
         "seconds": facts.time.as_secs_f64(),

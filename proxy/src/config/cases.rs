@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{PluginKind, PluginLimits};
+use super::{Grant, PluginKind, PluginLimits};
 use crate::endpoint::EndpointState;
 use crate::plugin::Protocol;
 
@@ -24,7 +24,7 @@ pub struct Setup {
     pub kind: PluginKind,
     /// A JSON object.
     pub settings: String,
-    pub grants: Vec<String>,
+    pub grants: Vec<Grant>,
     pub limits: PluginLimits,
     /// The default plugin that this balancer wraps.
     pub then: Option<String>,

@@ -9,6 +9,7 @@ mod certificate;
 mod check;
 mod diagnostic;
 mod endpoint;
+mod grant;
 mod health;
 mod listener;
 mod load;
@@ -19,6 +20,7 @@ mod plugin;
 mod root;
 mod route;
 mod sni;
+mod store;
 mod table;
 mod units;
 mod upstream;
@@ -32,7 +34,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::{Config, Place, PluginKind};
+use super::{Config, KnownPlugin, Place};
 pub use cases::{load_cases, parse_cases};
 use check::Check;
 pub use diagnostic::{Diagnostic, Diagnostics};
@@ -41,8 +43,8 @@ pub use plugin::DEFAULT_BALANCER;
 use table::Table;
 pub use units::parse_duration;
 
-/// The plugins there are, by name, and the kinds that each one exports.
-pub type KnownPlugins = BTreeMap<String, Vec<PluginKind>>;
+/// The plugins there are, by name.
+pub type KnownPlugins = BTreeMap<String, KnownPlugin>;
 
 /// A configuration file's text and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Diagnostic, Diagnostics, KnownPlugins, Source};
-use crate::plugin::{Engine, FileProblem, Library};
+use crate::config::{self, Diagnostic, Diagnostics, KnownPlugin, KnownPlugins, Source};
+use crate::plugin::{Engine, FileProblem, Library, Plugin};
 use crate::state::{Refusal, State};
 use crate::telemetry::Telemetry;
 use crate::worker::Parts;
@@ -89,7 +89,8 @@ pub(super) struct Before {
 }
 
 fn known(library: &Library) -> KnownPlugins {
-    library.iter().map(|plugin| (plugin.name.to_string(), plugin.kinds())).collect()
+    let known = |plugin: &Plugin| KnownPlugin { kinds: plugin.kinds(), needs: plugin.needs.clone() };
+    library.iter().map(|plugin| (plugin.name.to_string(), known(plugin))).collect()
 }
 
 fn diagnostics(refusals: Vec<Refusal>) -> Vec<Diagnostic> {

@@ -18,8 +18,14 @@ wasmtime::component::bindgen!({
             import jackfield:plugin/clock@0.1.0;
             import jackfield:plugin/random@0.1.0;
             import jackfield:plugin/log@0.1.0;
+            import jackfield:plugin/state@0.1.0;
+            import jackfield:plugin/metrics@0.1.0;
+            import jackfield:plugin/http@0.1.0;
             export jackfield:plugin/balancing@0.1.0;
             export jackfield:plugin/filtering@0.1.0;
+            export jackfield:plugin/body-filtering@0.1.0;
+            export jackfield:plugin/replies@0.1.0;
+            export jackfield:plugin/refreshing@0.1.0;
         }
     ",
     path: "../wit",

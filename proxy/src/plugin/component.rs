@@ -11,9 +11,9 @@ use super::bindings::exports::jackfield::plugin::{balancing, filtering};
 use super::cache;
 use super::engine::Engine;
 use super::host::{Host, preview1, wasi};
-use super::relay;
 use super::wrap::{self, WrapError, Wrapped};
-use crate::config::PluginKind;
+use super::{needs, relay};
+use crate::config::{Need, Needed, PluginKind};
 
 /// The contract's package and version, as they stand in a component's imports and exports.
 const PACKAGE: &str = "jackfield:plugin/";
@@ -23,6 +23,8 @@ pub struct Plugin {
     pub name: Arc<str>,
     /// SHA-256 of the file, hexadecimal.
     pub digest: String,
+    /// What each use of it must be granted.
+    pub needs: Vec<Needed>,
     pub(super) engine: Engine,
     pub(super) pre: InstancePre<Host>,
     pub(super) balancing: Option<balancing::GuestIndices>,
@@ -35,6 +37,8 @@ pub struct Inspection {
     pub kinds: Vec<PluginKind>,
     pub imports: Vec<String>,
     pub exports: Vec<String>,
+    /// What of both a use must be granted.
+    pub needs: Vec<Needed>,
     /// Imports that no plugin is given.
     pub refused: Vec<String>,
     /// When the file is a core module, which was wrapped.
@@ -72,7 +76,12 @@ pub enum LoadError {
         "imports what plugins are not given: {}; a plugin may import the interfaces of \
          jackfield:plugin@{VERSION}, and of WASI 0.2 its clocks, randomness and standard streams", .0.join(", ")
     )]
-    NotGranted(Vec<String>),
+    NotOffered(Vec<String>),
+    #[error(
+        "imports jackfield:plugin/http@{VERSION}, but exports no jackfield:plugin/replies@{VERSION}: it would never \
+         see a reply"
+    )]
+    NoReplies,
     #[error("its imports or exports differ from the contract jackfield:plugin@{VERSION}: {0}")]
     Mismatch(String),
 }
@@ -84,7 +93,10 @@ impl Plugin {
         let component = compile(engine, &wrapped)?;
         let inspection = inspect(engine, &component)?;
         if !inspection.refused.is_empty() {
-            return Err(LoadError::NotGranted(inspection.refused));
+            return Err(LoadError::NotOffered(inspection.refused));
+        }
+        if inspection.needs.iter().any(|needed| needed.need == Need::Http) && !inspection.takes_replies() {
+            return Err(LoadError::NoReplies);
         }
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(one_line(&error));
         let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
@@ -94,6 +106,7 @@ impl Plugin {
         Ok(Self {
             name: name.into(),
             digest: cache::digest(wasm),
+            needs: inspection.needs,
             engine: engine.clone(),
             balancing: balancing.transpose().map_err(mismatch)?,
             filtering: filtering.transpose().map_err(mismatch)?,
@@ -117,6 +130,12 @@ impl Plugin {
         let balancer = self.balancing.is_some().then_some(PluginKind::Balancer);
         let filter = self.filtering.is_some().then_some(PluginKind::HttpFilter);
         balancer.into_iter().chain(filter).collect()
+    }
+}
+
+impl Inspection {
+    fn takes_replies(&self) -> bool {
+        self.exports.iter().any(|export| is_ours(export, "replies"))
     }
 }
 
@@ -170,11 +189,13 @@ fn first_bytes(wasm: &[u8]) -> String {
 fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadError> {
     let shape = component.component_type();
     let imports: Vec<String> = shape.imports(engine.wasm()).map(|(name, _)| name.to_owned()).collect();
-    let exports: Vec<String> = shape
+    let mut exports: Vec<String> = shape
         .exports(engine.wasm())
         .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
         .map(|(name, _)| name.to_owned())
         .collect();
+    // Their order is the linker's, and means nothing.
+    exports.sort();
     let kinds = kinds(&exports);
     if kinds.is_empty() {
         return Err(match exports.iter().find(|export| export.starts_with(PACKAGE)) {
@@ -183,14 +204,12 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
         });
     }
     let refused = imports.iter().filter(|import| !is_offered(import)).cloned().collect();
-    Ok(Inspection { kinds, imports, exports, refused, wrapped: None })
+    let needs = needs::of(&imports, &exports);
+    Ok(Inspection { kinds, imports, exports, needs, refused, wrapped: None })
 }
 
 fn kinds<S: AsRef<str>>(exports: &[S]) -> Vec<PluginKind> {
-    let ours = |interface: &str| {
-        let name = format!("{PACKAGE}{interface}@{VERSION}");
-        exports.iter().any(|export| export.as_ref() == name)
-    };
+    let ours = |interface: &str| exports.iter().any(|export| is_ours(export.as_ref(), interface));
     let known = [(PluginKind::Balancer, "balancing"), (PluginKind::HttpFilter, "filtering")];
     known.into_iter().filter(|(_, interface)| ours(interface)).map(|(kind, _)| kind).collect()
 }
@@ -210,6 +229,10 @@ pub(super) fn exported_kinds(wasm: &[u8]) -> Vec<PluginKind> {
         }
     }
     kinds(&exports)
+}
+
+fn is_ours(name: &str, interface: &str) -> bool {
+    name == format!("{PACKAGE}{interface}@{VERSION}")
 }
 
 fn is_offered(import: &str) -> bool {

@@ -3,12 +3,15 @@
 
 mod endpoints;
 pub(super) mod hot;
+mod metrics;
+mod outgoing;
 mod prepared;
 pub(super) mod preview1;
 mod request;
 mod request_edit;
 mod response;
 mod small;
+mod state;
 pub(super) mod wasi;
 
 use std::cell::Cell;

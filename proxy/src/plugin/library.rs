@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::cache;
 use super::component::{self, LoadError, Plugin};
 use super::engine::Engine;
-use crate::config::KnownPlugins;
+use crate::config::{KnownPlugin, KnownPlugins};
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
@@ -53,7 +53,9 @@ impl Library {
 
     /// The default plugins and their kinds, none of them compiled.
     pub fn defaults() -> KnownPlugins {
-        EMBEDDED.iter().map(|(name, wasm)| ((*name).to_owned(), component::exported_kinds(wasm))).collect()
+        // None of them needs a grant: a test says so.
+        let known = |wasm| KnownPlugin { kinds: component::exported_kinds(wasm), needs: Vec::new() };
+        EMBEDDED.iter().map(|(name, wasm)| ((*name).to_owned(), known(wasm))).collect()
     }
 
     /// The file of a default plugin.

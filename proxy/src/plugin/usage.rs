@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use super::component::Plugin;
 use super::instance::Failure;
+use super::log::LogGate;
+use super::metrics::Registry;
+use super::state::{Store, Stores};
 use crate::clock;
-use crate::config::{PluginUse, UpstreamIndex};
+use crate::config::{Grant, PluginUse, UpstreamIndex};
 
 /// Upstreams by name, for filters that choose one.
 pub type Names = HashMap<Arc<str>, UpstreamIndex>;
@@ -20,6 +23,10 @@ pub struct Usage {
     /// The balancer that this one wraps.
     pub then: Option<Arc<Usage>>,
     pub(super) names: Arc<Names>,
+    /// Those that it is granted; their positions are the numbers that the plugin knows them by.
+    pub(super) stores: Vec<(Arc<str>, Arc<dyn Store>)>,
+    /// Whether what it says reaches the log.
+    pub(super) may_log: bool,
     /// Kept when a reload or a new version of the plugin leaves the place as it is.
     pub shared: Arc<Shared>,
 }
@@ -31,6 +38,14 @@ pub struct Shared {
     pub health: Health,
     pub totals: Totals,
     pub(super) log_lines: LogGate,
+    pub metrics: Registry,
+}
+
+impl Shared {
+    /// Lines that were too many for the log.
+    pub fn log_dropped(&self) -> u64 {
+        self.log_lines.dropped()
+    }
 }
 
 impl Usage {
@@ -41,13 +56,27 @@ impl Usage {
         names: Arc<Names>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { config, plugin, then, names, shared }
+        let may_log = config.grants.contains(&Grant::Log);
+        Self { config, plugin, then, names, stores: Vec::new(), may_log, shared }
+    }
+
+    /// With those of these stores that it is granted.
+    #[must_use]
+    pub fn with_stores(mut self, stores: &Stores) -> Self {
+        let granted = self.config.grants.iter().filter_map(|grant| match grant {
+            Grant::State(name) => Some((Arc::clone(name), Arc::clone(stores.get(name)?))),
+            _ => None,
+        });
+        self.stores = granted.collect();
+        self
     }
 
     /// What goes on from the use of a plugin at the same place in the configuration before.
     pub fn inherit(config: &PluginUse, plugin: &Plugin, before: &Self) -> Arc<Shared> {
         let same_plugin = before.plugin.digest == plugin.digest;
-        if !same_plugin || before.config.settings != config.settings || before.config.limits != config.limits {
+        let (old, new) = (&before.config, config);
+        let same_use = old.settings == new.settings && old.limits == new.limits && old.grants == new.grants;
+        if !same_plugin || !same_use {
             before.shared.health.forget();
         }
         Arc::clone(&before.shared)
@@ -215,28 +244,6 @@ impl Totals {
 
     pub fn failures(&self) -> u64 {
         self.failures.load(Relaxed)
-    }
-}
-
-/// Lets ten lines a second through, and counts the rest.
-#[derive(Debug, Default)]
-pub(super) struct LogGate {
-    second: AtomicU32,
-    lines: AtomicU32,
-}
-
-impl LogGate {
-    const LINES_PER_SECOND: u32 = 10;
-
-    /// Whether a line may pass, and how many were dropped since the last one that did.
-    pub(super) fn pass(&self) -> Option<u32> {
-        let second = clock::millis32() / 1000 + 1;
-        let mut dropped = 0;
-        if self.second.swap(second, Relaxed) != second {
-            dropped = self.lines.swap(0, Relaxed).saturating_sub(Self::LINES_PER_SECOND);
-        }
-        let line = self.lines.fetch_add(1, Relaxed);
-        (line < Self::LINES_PER_SECOND).then_some(dropped)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use clap::Args;
 
-use crate::config::{self, Cases, PluginLimits, Setup};
+use crate::config::{self, Cases, Grant, PluginLimits, Setup, need};
 use crate::plugin::Library;
 use crate::trial::{self, Journal, Order, Score, Subject};
 
@@ -70,6 +70,7 @@ fn trial(arguments: &TestArguments) -> anyhow::Result<bool> {
         Some(path) => config::load_cases(path, &subject.plugin.kinds(), Library::defaults())?,
         None => without_cases(&subject),
     };
+    enough_is_granted(&subject, &cases)?;
     let mut out = io::stdout().lock();
     for setup in cases.list.iter().map(|case| &case.setup).chain(&cases.setups) {
         subject.prepare(setup)?;
@@ -105,12 +106,25 @@ fn load(arguments: &TestArguments) -> anyhow::Result<Subject> {
     Subject::load(&engine, &name, &wasm).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
 }
 
-/// Each kind that the plugin has, with no settings.
+/// As the configuration is refused otherwise.
+fn enough_is_granted(subject: &Subject, cases: &Cases) -> anyhow::Result<()> {
+    for setup in cases.list.iter().map(|case| &case.setup).chain(&cases.setups) {
+        let missing = need::missing(&subject.plugin.needs, &setup.grants);
+        if let Some(first) = missing.first() {
+            let (name, line) = (&subject.plugin.name, need::line(&setup.grants, &missing));
+            anyhow::bail!("plugin `{name}` needs {}, which the cases do not grant; write: {line}", first.interface);
+        }
+    }
+    Ok(())
+}
+
+/// Each kind that the plugin has, with no settings, and granted all that needs no name.
 fn without_cases(subject: &Subject) -> Cases {
+    let grants: Vec<Grant> = subject.plugin.needs.iter().filter_map(|needed| needed.need.nameless()).collect();
     let setup = |kind| Setup {
         kind,
         settings: "{}".to_owned(),
-        grants: Vec::new(),
+        grants: grants.clone(),
         limits: PluginLimits::default(),
         then: None,
         upstreams: Arc::default(),

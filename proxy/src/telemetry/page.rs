@@ -36,16 +36,25 @@ impl Page {
     }
 
     pub(super) fn histogram(&mut self, name: &str, labels: Labels<'_>, histogram: &Histogram) {
-        let bounds = BOUNDS_US.iter().map(|micros| (*micros as f64 / 1e6).to_string());
+        let bounds = BOUNDS_US.map(|micros| micros as f64 / 1e6);
         let mut count = 0;
-        for (bound, observed) in bounds.chain(["+Inf".to_owned()]).zip(histogram.buckets) {
+        let counts = histogram.buckets.map(|observed| {
             count += observed;
+            count
+        });
+        self.buckets(name, labels, &bounds, &counts, histogram.sum.as_secs_f64());
+    }
+
+    /// A histogram of any bounds. The counts are cumulative, one more than bounds: the last is all.
+    pub(super) fn buckets(&mut self, name: &str, labels: Labels<'_>, bounds: &[f64], counts: &[u64], sum: f64) {
+        let bounds = bounds.iter().map(f64::to_string);
+        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(counts) {
             self.put(format_args!("{name}_bucket"));
             self.labels(labels, Some(("le", &bound)));
             self.put(format_args!(" {count}\n"));
         }
-        self.sample(&format!("{name}_sum"), labels, histogram.sum.as_secs_f64());
-        self.sample(&format!("{name}_count"), labels, count);
+        self.sample(&format!("{name}_sum"), labels, sum);
+        self.sample(&format!("{name}_count"), labels, counts.last().copied().unwrap_or_default());
     }
 
     pub(super) fn into_text(self) -> String {

@@ -1,5 +1,6 @@
 //! The metrics page: which families there are, and what is in them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::page::Page;
 use super::{ListenerMetrics, RequestMetrics, Telemetry};
 use crate::endpoint::{Endpoint, EndpointSet, EndpointState};
+use crate::plugin::{Reading, Registry, StoreFacts};
 
 /// What is there at the moment of a scrape.
 pub struct Scrape<'a> {
@@ -15,6 +17,8 @@ pub struct Scrape<'a> {
     pub version: u64,
     pub upstreams: Vec<UpstreamFacts<'a>>,
     pub plugins: Vec<PluginFacts<'a>>,
+    /// The stores that plugins share, by name.
+    pub stores: Vec<(&'a str, StoreFacts)>,
 }
 
 pub struct UpstreamFacts<'a> {
@@ -31,6 +35,10 @@ pub struct PluginFacts<'a> {
     pub failures: u64,
     pub time: Duration,
     pub quarantined: bool,
+    /// Lines that were too many for the log.
+    pub log_dropped: u64,
+    /// The plugin's own.
+    pub metrics: &'a Registry,
 }
 
 const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -43,6 +51,8 @@ impl Scrape<'_> {
         self.requests(&mut page);
         self.endpoints(&mut page);
         self.plugins(&mut page);
+        self.plugins_own(&mut page);
+        self.stores(&mut page);
         page.into_text()
     }
 
@@ -150,12 +160,15 @@ impl Scrape<'_> {
 
     fn plugins(&self, page: &mut Page) {
         type Value = fn(&PluginFacts<'_>) -> f64;
-        let families: [(&str, &str, &str, Value); 4] = [
+        let families: [(&str, &str, &str, Value); 5] = [
             ("calls_total", "counter", "Calls of a plugin.", |plugin| plugin.calls as f64),
             ("failures_total", "counter", "Calls that failed.", |plugin| plugin.failures as f64),
             ("seconds_total", "counter", "Wall time spent in calls.", |plugin| plugin.time.as_secs_f64()),
             ("quarantined", "gauge", "1 while the plugin is not called.", |plugin| {
                 f64::from(u8::from(plugin.quarantined))
+            }),
+            ("log_dropped_total", "counter", "Lines of a plugin that were too many for the log.", |plugin| {
+                plugin.log_dropped as f64
             }),
         ];
         for (name, kind, help, value) in families {
@@ -163,6 +176,46 @@ impl Scrape<'_> {
             page.family(&name, kind, help);
             for plugin in &self.plugins {
                 page.sample(&name, &[("plugin", plugin.plugin), ("place", plugin.place)], value(plugin));
+            }
+        }
+    }
+
+    /// What plugins count themselves. A family is of one kind, whichever plugins have it: the names of
+    /// counters end in `_total`, those of histograms cannot.
+    fn plugins_own(&self, page: &mut Page) {
+        let mut families: BTreeMap<String, Vec<(&PluginFacts<'_>, Reading)>> = BTreeMap::new();
+        for plugin in &self.plugins {
+            for metric in plugin.metrics.iter() {
+                families.entry(metric.family()).or_default().push((plugin, metric.read()));
+            }
+        }
+        for (name, samples) in families {
+            let name = format!("jackfield_plugin_{name}");
+            let is_counter = samples.iter().all(|(_, reading)| matches!(reading, Reading::Counter(_)));
+            page.family(&name, if is_counter { "counter" } else { "histogram" }, "A plugin's own.");
+            for (plugin, reading) in samples {
+                let labels = [("plugin", plugin.plugin), ("place", plugin.place)];
+                match reading {
+                    Reading::Counter(value) => page.sample(&name, &labels, value),
+                    Reading::Histogram { bounds, counts, sum } => page.buckets(&name, &labels, &bounds, &counts, sum),
+                }
+            }
+        }
+    }
+
+    fn stores(&self, page: &mut Page) {
+        type Value = fn(&StoreFacts) -> u64;
+        let families: [(&str, &str, &str, Value); 4] = [
+            ("entries", "gauge", "Entries of a store of plugins.", |store| store.entries as u64),
+            ("bytes", "gauge", "What they take.", |store| store.bytes as u64),
+            ("limit_bytes", "gauge", "What they may take.", |store| store.limit as u64),
+            ("evictions_total", "counter", "Entries thrown out before their end.", |store| store.evictions),
+        ];
+        for (name, kind, help, value) in families {
+            let name = format!("jackfield_state_{name}");
+            page.family(&name, kind, help);
+            for (store, facts) in &self.stores {
+                page.sample(&name, &[("store", store)], value(facts));
             }
         }
     }

@@ -93,16 +93,49 @@ fn page() -> Samples {
     endpoints[0].stats.failed();
     let states = vec![EndpointState::Healthy, EndpointState::Unhealthy];
     let set = Arc::new(EndpointSet::new(1, endpoints, states, Duration::from_secs(1)));
-    let plugin = PluginFacts {
+    let (own, others) = (Registry::default(), Registry::default());
+    own_metrics(&own, &others);
+    let plugin = |place, metrics| PluginFacts {
         plugin: "round-robin",
-        place: "upstream.api.balancer",
+        place,
         calls: 9,
         failures: 1,
         time: Duration::from_micros(1500),
         quarantined: true,
+        log_dropped: 8,
+        metrics,
     };
+    let plugins = vec![plugin("upstream.api.balancer", &own), plugin("upstream.b.balancer", &others)];
     let upstreams = vec![UpstreamFacts { name: "api", metrics: &metrics, set }];
-    parse(&Scrape { telemetry: &telemetry, version: 4, upstreams, plugins: vec![plugin] }.render())
+    let stores = vec![("shared", StoreFacts { entries: 1, bytes: 2, limit: 3, evictions: 4 })];
+    parse(&Scrape { telemetry: &telemetry, version: 4, upstreams, plugins, stores }.render())
+}
+
+/// Names that come as close to one another and to the proxy's as they can.
+fn own_metrics(own: &Registry, others: &Registry) {
+    let hits = own.counter("hits").unwrap();
+    own.increment(hits, 5);
+    others.counter("hits_total").unwrap();
+    // The same name in another plugin, as another kind.
+    others.histogram("wait", &[0.5, 1e21]).unwrap();
+    own.counter("wait").unwrap();
+    own.counter("wait_bucket").unwrap();
+    own.counter("wait_total_total").unwrap();
+    let size = own.histogram("size", &[1.0, 2.5]).unwrap();
+    [0.5, 1.0, 2.0, 100.0].into_iter().for_each(|value| own.observe(size, value));
+}
+
+#[test]
+fn no_plugin_can_take_a_family_of_the_proxys() {
+    let families: BTreeSet<String> = page().into_keys().map(|(name, _)| name).collect();
+    let plugins = families.iter().filter_map(|name| name.strip_prefix("jackfield_plugin_"));
+    let made = ["hits", "wait", "size"];
+    let ours: Vec<&str> = plugins.filter(|name| !made.iter().any(|made| name.starts_with(made))).collect();
+    assert!(ours.len() >= 5, "{ours:?}");
+    for name in ours {
+        assert!(Registry::default().counter(name).is_err(), "{name}");
+        assert!(Registry::default().histogram(name, &[1.0]).is_err(), "{name}");
+    }
 }
 
 #[test]
@@ -113,6 +146,7 @@ fn the_page_is_valid_and_complete() {
         page.get(&(format!("jackfield_{name}"), labels)).copied()
     };
     let use_of = [("plugin", "round-robin"), ("place", "upstream.api.balancer")];
+    let others = [("plugin", "round-robin"), ("place", "upstream.b.balancer")];
     for (name, labels, expected) in [
         ("config_version", &[][..], 4.0),
         ("connections_active", &[("listener", "[::1]:80"), ("protocol", "http")], 1.0),
@@ -129,6 +163,17 @@ fn the_page_is_valid_and_complete() {
         ("endpoint_healthy", &[("upstream", "api"), ("endpoint", "b\"\\\n:2")], 0.0),
         ("plugin_seconds_total", &use_of, 0.0015),
         ("plugin_quarantined", &use_of, 1.0),
+        ("plugin_log_dropped_total", &use_of, 8.0),
+        ("plugin_hits_total", &use_of, 5.0),
+        ("plugin_wait_total", &use_of, 0.0),
+        ("plugin_wait_bucket", &[others[0], others[1], ("le", "1000000000000000000000")], 0.0),
+        ("plugin_size_bucket", &[use_of[0], use_of[1], ("le", "1")], 2.0),
+        ("plugin_size_bucket", &[use_of[0], use_of[1], ("le", "2.5")], 3.0),
+        ("plugin_size_bucket", &[use_of[0], use_of[1], ("le", "+Inf")], 4.0),
+        ("plugin_size_sum", &use_of, 103.5),
+        ("plugin_size_count", &use_of, 4.0),
+        ("state_bytes", &[("store", "shared")], 2.0),
+        ("state_evictions_total", &[("store", "shared")], 4.0),
     ] {
         assert_eq!(value(name, labels), Some(expected), "{name} {labels:?}");
     }

@@ -135,13 +135,13 @@ fn calls(life: &Life, step: &Step) -> u64 {
 mod tests {
     use super::shrink::Shrinker;
     use super::*;
-    use crate::config::{Cases, PluginLimits, Source, parse_cases};
+    use crate::config::{Cases, Grant, PluginLimits, Source, parse_cases};
     use crate::plugin::Library;
 
     fn setup(kind: PluginKind) -> Setup {
         let settings = r#"{"cookie":"route","odd \"key\"":[1,2.5,true,{}],"x":{"y":"é\n"}}"#.to_owned();
         let then = (kind == PluginKind::Balancer).then(|| DEFAULT_BALANCER.to_owned());
-        let grants = vec!["clock".to_owned()];
+        let grants = vec![Grant::Clock];
         Setup { kind, settings, grants, limits: PluginLimits::default(), then, upstreams: [].into() }
     }
 

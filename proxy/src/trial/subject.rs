@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{OnFailure, Place, PluginKind, PluginUse, Setup};
-use crate::plugin::{Engine, Library, LoadError, Names, Plugin, Usage};
+use crate::config::{Grant, OnFailure, Place, PluginKind, PluginUse, Setup};
+use crate::plugin::{Engine, Library, LoadError, Memory, Names, Plugin, Stores, Usage};
+
+/// As a store that the configuration says nothing of.
+const STORE_BYTES: usize = 64 << 20;
 
 pub struct Subject {
     pub plugin: Arc<Plugin>,
@@ -40,8 +43,17 @@ impl Subject {
     }
 }
 
-/// A plugin put to use as a configuration would do it, without one.
+/// A plugin put to use as a configuration would do it, without one. The stores that it is granted
+/// begin empty.
 pub fn usage(plugin: &Arc<Plugin>, setup: &Setup, then: Option<Arc<Usage>>) -> Arc<Usage> {
+    let granted = setup.grants.iter().filter_map(|grant| match grant {
+        Grant::State(name) => Some((Arc::clone(name), Arc::new(Memory::new(STORE_BYTES)) as Arc<_>)),
+        _ => None,
+    });
+    usage_with_stores(plugin, setup, then, &granted.collect())
+}
+
+pub fn usage_with_stores(plugin: &Arc<Plugin>, setup: &Setup, then: Option<Arc<Usage>>, stores: &Stores) -> Arc<Usage> {
     let config = PluginUse {
         plugin: Arc::clone(&plugin.name),
         kind: setup.kind,
@@ -52,16 +64,11 @@ pub fn usage(plugin: &Arc<Plugin>, setup: &Setup, then: Option<Arc<Usage>>) -> A
             PluginKind::HttpFilter => OnFailure::Closed,
         },
         limits: setup.limits,
+        grants: setup.grants.clone(),
         then: None,
         place: Place::default(),
     };
-    let config = hand_on_grants(config, &setup.grants);
     let names: Names = setup.upstreams.iter().enumerate().map(|(index, name)| (name.as_str().into(), index)).collect();
-    Arc::new(Usage::new(config, Arc::clone(plugin), then, Arc::new(names), Arc::default()))
-}
-
-/// The one place where the grants of a case reach the use of the plugin. The configuration of a use
-/// has no place for grants yet, and the host asks for none: so far there is nothing to do.
-fn hand_on_grants(config: PluginUse, _grants: &[String]) -> PluginUse {
-    config
+    let usage = Usage::new(config, Arc::clone(plugin), then, Arc::new(names), Arc::default());
+    Arc::new(usage.with_stores(stores))
 }

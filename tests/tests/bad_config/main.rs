@@ -3,6 +3,7 @@
 #![allow(clippy::needless_raw_string_hashes, reason = "expected texts all look the same")]
 #![allow(clippy::too_many_lines, reason = "a test is as long as the list of its cases")]
 
+mod grants;
 mod listener;
 mod plugin;
 mod root;
@@ -15,7 +16,7 @@ use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use jackfield::config::{self, Diagnostic, Diagnostics, KnownPlugins, PluginKind, Source};
+use jackfield::config::{self, Diagnostic, Diagnostics, KnownPlugin, KnownPlugins, PluginKind, Source};
 
 /// A folder with the files that the configurations name.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -33,6 +34,11 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 
 #[track_caller]
 fn check(text: &str, expected: &str) {
+    check_with(known, text, expected);
+}
+
+#[track_caller]
+fn check_with(known: impl FnOnce(Option<&Path>) -> KnownPlugins, text: &str, expected: &str) {
     let error = config::parse(source(text), known).expect_err("the configuration is accepted");
     let shown = error.to_string().replace(&FOLDER.display().to_string(), "FOLDER");
     assert_eq!(shown, expected, "\n--- found:\n{shown}\n--- expected:\n{expected}\n");
@@ -43,7 +49,7 @@ fn source(text: &str) -> Source {
 }
 
 fn known(_: Option<&Path>) -> KnownPlugins {
-    let plugin = |name: &str, kind| (name.to_owned(), vec![kind]);
+    let plugin = |name: &str, kind| (name.to_owned(), KnownPlugin { kinds: vec![kind], needs: Vec::new() });
     BTreeMap::from([
         plugin("round-robin", PluginKind::Balancer),
         plugin("least-connections", PluginKind::Balancer),

@@ -52,22 +52,28 @@ fn cases() -> Vec<Case> {
         Case {
             name: "wrong-world",
             wasm: patched(&guest, "jackfield:plugin", "elsewhere:plugin"),
-            reason: "not a Jackfield plugin: it exports elsewhere:plugin/filtering@0.1.0, \
-                     elsewhere:plugin/balancing@0.1.0; a balancer exports jackfield:plugin/balancing@0.1.0, a filter \
+            reason: "not a Jackfield plugin: it exports elsewhere:plugin/balancing@0.1.0, \
+                     elsewhere:plugin/filtering@0.1.0; a balancer exports jackfield:plugin/balancing@0.1.0, a filter \
                      exports jackfield:plugin/filtering@0.1.0",
         },
         Case {
             name: "wrong-version",
             wasm: patched(&guest, "@0.1.0", "@0.2.0"),
-            reason: "made for another version of the contract: it exports jackfield:plugin/filtering@0.2.0, this \
+            reason: "made for another version of the contract: it exports jackfield:plugin/balancing@0.2.0, this \
                      proxy speaks version 0.1.0",
         },
         Case {
-            name: "not-granted",
+            name: "not-offered",
             wasm: patched(&guest, "jackfield:plugin/endpoints@0.1.0", "wasi:http/outgoing-handler@0.2.9"),
             reason: "imports what plugins are not given: wasi:http/outgoing-handler@0.2.9; a plugin may import the \
                      interfaces of jackfield:plugin@0.1.0, and of WASI 0.2 its clocks, randomness and standard \
                      streams",
+        },
+        Case {
+            name: "no-replies",
+            wasm: jackfield_tests::host::guest("deaf"),
+            reason: "imports jackfield:plugin/http@0.1.0, but exports no jackfield:plugin/replies@0.1.0: it would \
+                     never see a reply",
         },
         Case {
             name: "wrong-function",
@@ -96,12 +102,12 @@ fn inspect_says_what_a_file_is() {
         let (code, said) = program(&["plugin", "inspect", &file]);
         match case.name {
             // Inspection does not need what cannot be given.
-            "not-granted" => {
+            "not-offered" => {
                 assert!(said.contains("  refused  wasi:http/outgoing-handler@0.2.9\n"), "{said}");
                 assert!(said.contains("It cannot be used: the imports under `refused` are given to no plugin."));
                 assert_eq!(code, Some(1));
             }
-            "wrong-function" => {}
+            "wrong-function" | "no-replies" => {}
             _ => {
                 assert!(said.starts_with(&format!("jackfield: {file}: {}", case.reason)), "{said}");
                 assert_eq!(code, Some(1));
@@ -113,8 +119,8 @@ fn inspect_says_what_a_file_is() {
     assert_eq!(code, Some(0));
     for line in [
         "  kind     balancer, http-filter\n",
-        "  exports  jackfield:plugin/filtering@0.1.0\n",
-        "           jackfield:plugin/balancing@0.1.0\n",
+        "  exports  jackfield:plugin/balancing@0.1.0\n",
+        "           jackfield:plugin/filtering@0.1.0\n",
         "  needs    nothing that is not given to every plugin\n",
     ] {
         assert!(said.contains(line), "{said}");

@@ -87,10 +87,11 @@ fn complete(config: &str) -> String {
     with_plugins(&format!("workers = 1\nadmin = {{ address = \"127.0.0.1:0\" }}\n{config}"))
 }
 
-/// What a configuration says to use a plugin of these tests.
+/// What a configuration says to use a plugin of these tests, with what the runtimes of some need.
 fn used(plugin: &str, settings: &str, then: &str) -> String {
     let part = |key: &str, value: &str| if value.is_empty() { String::new() } else { format!(", {key} = {value}") };
-    format!("{{ plugin = \"{plugin}\"{}{} }}", part("settings", settings), part("then", then))
+    let (settings, then) = (part("settings", settings), part("then", then));
+    format!("{{ plugin = \"{plugin}\", grants = [\"clock\", \"random\", \"log\"]{settings}{then} }}")
 }
 
 #[track_caller]

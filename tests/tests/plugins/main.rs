@@ -4,9 +4,13 @@ mod author;
 mod cache;
 mod core_modules;
 mod files;
+mod flood;
+mod grants;
 mod hostile;
 mod languages;
 mod meddle;
+mod metrics;
+mod state;
 mod swap;
 mod twins;
 mod typescript;
@@ -63,6 +67,20 @@ fn patched(wasm: &[u8], from: &str, to: &str) -> Vec<u8> {
         patched[place..place + to.len()].copy_from_slice(to.as_bytes());
     }
     patched
+}
+
+/// The same requests, one for each of the numbers, by so many clients at once.
+fn at_once(clients: usize, requests: usize, address: std::net::SocketAddr, path: impl Fn(usize) -> String + Sync) {
+    std::thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                let mut client = jackfield_tests::Client::connect(address);
+                for request in 0..requests {
+                    assert_eq!(client.get(&path(request)).status(), 200);
+                }
+            });
+        }
+    });
 }
 
 /// A number of the metrics page.

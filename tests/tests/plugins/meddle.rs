@@ -15,13 +15,13 @@ admin = {{ address = "127.0.0.1:0" }}
 [[listener]]
 address = "127.0.0.1:0"
 routes = [
-  {{ path = "/meddle/", upstream = "api", filters = ["meddle"] }},
+  {{ path = "/meddle/", upstream = "api", filters = [{{ plugin = "meddle", grants = ["log"] }}] }},
   {{ path = "/pick/", upstream = "picked" }},
 ]
 [upstream.api]
 endpoints = ["{origin}"]
 [upstream.picked]
-balancer = {{ plugin = "meddle", then = "round-robin" }}
+balancer = {{ plugin = "meddle", grants = ["log"], then = "round-robin" }}
 endpoints = ["{origin}"]
 [upstream.other]
 endpoints = ["{origin}"]

@@ -5,6 +5,10 @@ use jackfield_tests::{Client, Origin, Proxy, wait_until};
 use crate::{metric, start};
 
 fn started(origin: &Origin, action: &str) -> Proxy {
+    started_with(origin, action, r#""clock", "random", "log""#)
+}
+
+fn started_with(origin: &Origin, action: &str, grants: &str) -> Proxy {
     let config = format!(
         r#"
 workers = 1
@@ -13,7 +17,7 @@ admin = {{ address = "127.0.0.1:0" }}
 address = "127.0.0.1:0"
 upstream = "api"
 [upstream.api]
-balancer = {{ plugin = "wasi", settings = {{ do = "{action}" }} }}
+balancer = {{ plugin = "wasi", settings = {{ do = "{action}" }}, grants = [{grants}] }}
 endpoints = ["{}"]
 "#,
         origin.address()

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::check::{Check, Problem};
 use super::table::Table;
 use super::value::Value;
-use super::{Diagnostics, KnownPlugins, Source, plugin, syntax, units};
-use crate::config::{Case, CaseEndpoint, Cases, Expect, Place, PluginKind, PluginLimits, Setup};
+use super::{Diagnostics, KnownPlugins, Source, grant, plugin, syntax, units};
+use crate::config::{Case, CaseEndpoint, Cases, Expect, Grant, Place, PluginKind, PluginLimits, Setup};
 
 const KINDS: [(&str, PluginKind); 2] = [("balancer", PluginKind::Balancer), ("http-filter", PluginKind::HttpFilter)];
 
@@ -46,7 +46,7 @@ fn nowhere(_host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
 struct Common {
     kind: Option<PluginKind>,
     settings: Option<String>,
-    grants: Option<Vec<String>>,
+    grants: Option<Vec<Grant>>,
     endpoints: Option<Arc<[CaseEndpoint]>>,
     then: Option<String>,
 }
@@ -65,6 +65,8 @@ fn file(mut table: Table<'_, '_>, kinds: &[PluginKind]) -> Cases {
     let list = written.unwrap_or_default();
     let mut list: Vec<Case> = list.iter().filter_map(|value| case(check, value, &common, kinds, limits)).collect();
     upstreams.extend(list.iter().filter_map(|case| expected_upstream(&case.expect)));
+    upstreams.extend(list.iter().flat_map(|case| granted_upstreams(&case.setup.grants)));
+    upstreams.extend(granted_upstreams(common.grants.as_deref().unwrap_or_default()));
     upstreams.sort();
     upstreams.dedup();
     let upstreams: Arc<[String]> = upstreams.into();
@@ -90,12 +92,19 @@ fn expected_upstream(expect: &Expect) -> Option<String> {
     }
 }
 
+fn granted_upstreams(grants: &[Grant]) -> impl Iterator<Item = String> {
+    grants.iter().filter_map(|grant| match grant {
+        Grant::Http(upstream) => Some(upstream.to_string()),
+        _ => None,
+    })
+}
+
 fn common(table: &mut Table<'_, '_>, kinds: &[PluginKind]) -> Common {
     let check = table.check;
     Common {
         kind: table.read("kind", |value| kind(value, kinds)),
         settings: table.read("settings", plugin::settings),
-        grants: table.take("grants").and_then(|value| texts(check, &value)),
+        grants: table.has("grants").then(|| grant::of_a_trial(table)).flatten(),
         endpoints: table.take("endpoints").and_then(|value| step::endpoints(check, &value)),
         then: table.read("then", |value| then(check, value)),
     }

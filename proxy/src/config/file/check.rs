@@ -90,6 +90,12 @@ impl<'s> Check<'s> {
         })
     }
 
+    /// For a help.
+    pub fn upstream_names(&self) -> String {
+        let names: Vec<String> = self.upstreams.borrow().iter().map(|name| format!("`{name}`")).collect();
+        names.join(", ")
+    }
+
     pub fn add_use(&self, plugin_use: PluginUse) -> UseIndex {
         let mut uses = self.uses.borrow_mut();
         uses.push(plugin_use);

@@ -1,6 +1,7 @@
 //! The places that name a plugin: a string, or a table with settings, policy and limits.
 
 use super::check::{Check, Problem};
+use super::grant::{self, Written};
 use super::name::suggest;
 use super::table::Table;
 use super::units;
@@ -32,7 +33,9 @@ pub fn balancer(table: &mut Table<'_, '_>, label: &str) -> Option<UseIndex> {
     if let Some(value) = table.take("balancer") {
         return plugin_use(check, &value, PluginKind::Balancer, &label, 0);
     }
-    check.accept(table.place, exists(check, DEFAULT_BALANCER, PluginKind::Balancer))?;
+    let usable = exists(check, DEFAULT_BALANCER, PluginKind::Balancer)
+        .and_then(|()| grant::suffice(check, DEFAULT_BALANCER, &[], Written::Nothing));
+    check.accept(table.place, usable)?;
     Some(check.add_use(plain(DEFAULT_BALANCER, PluginKind::Balancer, &label, table.place)))
 }
 
@@ -48,6 +51,7 @@ fn plugin_use(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &st
     let read = || {
         let name = value.as_text().ok_or_else(|| value.mismatch("the name of a plugin, or a table with `plugin`"))?;
         exists(check, name, kind)?;
+        grant::suffice(check, name, &[], Written::Name)?;
         Ok(plain(name, kind, label, value.place))
     };
     check.accept(value.place, read()).map(|plain| check.add_use(plain))
@@ -61,6 +65,7 @@ fn plain(name: &str, kind: PluginKind, label: &str, place: Place) -> PluginUse {
         settings: "{}".to_owned(),
         on_failure: default_policy(kind),
         limits: PluginLimits::default(),
+        grants: Vec::new(),
         then: None,
         place,
     }
@@ -76,7 +81,9 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     let limits = PluginLimits {
         deadline: table.duration("deadline", defaults.deadline),
         memory: table.read("memory", |value| units::size(value, MEMORY)).unwrap_or(defaults.memory),
+        body: defaults.body,
     };
+    let grants = grant::grants(&mut table);
     let then = match kind {
         PluginKind::HttpFilter => {
             table.refuse(&["then"], "a filter: only a balancer wraps another");
@@ -90,10 +97,13 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     let name_value = name?;
     let name = check.accept(name_value.place, name_value.text())?;
     check.accept(name_value.place, exists(check, name, kind))?;
+    let grants = grants?;
+    check.accept(name_value.place, grant::suffice(check, name, &grants, Written::Table))?;
     Some(check.add_use(PluginUse {
         settings: settings.unwrap_or_else(|| "{}".to_owned()),
         on_failure: on_failure.unwrap_or(default_policy(kind)),
         limits,
+        grants,
         then,
         ..plain(name, kind, label, value.place)
     }))
@@ -132,14 +142,15 @@ fn policy(value: &Value<'_>, kind: PluginKind) -> Result<OnFailure, Problem> {
 pub fn exists(check: &Check<'_>, name: &str, kind: PluginKind) -> Result<(), Problem> {
     let (one, many) = nouns(kind);
     let found = check.plugins.get(name);
-    if found.is_some_and(|kinds| kinds.contains(&kind)) {
+    if found.is_some_and(|plugin| plugin.kinds.contains(&kind)) {
         return Ok(());
     }
-    let problem = match found.and_then(|kinds| kinds.first()) {
+    let problem = match found.and_then(|plugin| plugin.kinds.first()) {
         Some(other) => Problem::new(format!("plugin `{name}` is {}, not {one}", nouns(*other).0)),
         None => Problem::new(format!("no plugin `{name}`")),
     };
-    let mut fitting = check.plugins.iter().filter(|(_, kinds)| kinds.contains(&kind)).map(|(name, _)| name.as_str());
+    let mut fitting =
+        check.plugins.iter().filter(|(_, plugin)| plugin.kinds.contains(&kind)).map(|(name, _)| name.as_str());
     let help = match fitting.next() {
         Some(first) => suggest(name, many, std::iter::once(first).chain(fitting)),
         None => format!("there are no {many}; put {name}.wasm into the `plugins` folder"),

@@ -8,7 +8,7 @@ use super::check::{Check, Problem};
 use super::table::Table;
 use super::units;
 use super::value::{Entry, Value};
-use super::{listener, overlap, upstream};
+use super::{listener, overlap, store, upstream};
 use crate::config::{Config, Listener, Log, LogFormat, Place};
 
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,6 +26,8 @@ pub fn config(mut table: Table<'_, '_>, plugins: Option<PathBuf>) -> Config {
     check.name_upstreams(upstreams.iter().map(|entry| entry.key.to_owned()).collect());
     let listeners = listeners(&mut table);
     let upstreams = upstreams.iter().filter_map(|entry| upstream::upstream(check, entry)).collect();
+    let uses = check.take_uses();
+    let stores = store::stores(&mut table, &uses);
     table.finish();
     overlap::report(check, admin, &listeners);
     Config {
@@ -37,7 +39,8 @@ pub fn config(mut table: Table<'_, '_>, plugins: Option<PathBuf>) -> Config {
         drain_timeout,
         listeners,
         upstreams,
-        uses: check.take_uses(),
+        uses,
+        stores,
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{Diagnostics, KnownPlugins, Source, parse_cases, parse_with};
 use crate::config::{
-    Cases, Config, EndpointConfig, Expect, HostMatch, HttpListener, OnFailure, PathMatch, PluginKind, PluginLimits,
-    Probe, Rewrite, Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
+    Cases, Config, EndpointConfig, Expect, HostMatch, HttpListener, KnownPlugin, OnFailure, PathMatch, PluginKind,
+    PluginLimits, Probe, Rewrite, Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
 };
 
 const FULL: &str = include_str!("full.toml");
@@ -28,8 +28,9 @@ fn read_cases(text: &str) -> Result<Cases, Diagnostics> {
 fn known(_: Option<&Path>) -> KnownPlugins {
     let balancers = ["round-robin", "least-connections", "zone", "maglev"];
     let filters = ["x-forwarded-for", "headers"];
-    let balancers = balancers.map(|name| (name.to_owned(), vec![PluginKind::Balancer]));
-    let filters = filters.map(|name| (name.to_owned(), vec![PluginKind::HttpFilter]));
+    let plugin = |name: &str, kind| (name.to_owned(), KnownPlugin { kinds: vec![kind], needs: Vec::new() });
+    let balancers = balancers.map(|name| plugin(name, PluginKind::Balancer));
+    let filters = filters.map(|name| plugin(name, PluginKind::HttpFilter));
     balancers.into_iter().chain(filters).collect()
 }
 

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use super::{Host, random64};
 use crate::plugin::bindings::jackfield::plugin::{clock, counters, log, random};
-use crate::plugin::instance::readable;
 
 impl counters::Host for Host {
     fn add(&mut self, slot: u32, delta: u64) -> u64 {
@@ -34,14 +33,8 @@ impl random::Host for Host {
 
 impl log::Host for Host {
     fn write(&mut self, level: log::Level, message: String) {
-        let Some(dropped) = self.usage.shared.log_lines.pass() else { return };
-        let message = readable(&message);
-        let plugin = &*self.usage.config.plugin;
-        match level {
-            log::Level::Debug => tracing::debug!(target: "plugin", plugin, dropped, "{message}"),
-            log::Level::Info => tracing::info!(target: "plugin", plugin, dropped, "{message}"),
-            log::Level::Warn => tracing::warn!(target: "plugin", plugin, dropped, "{message}"),
-            log::Level::Error => tracing::error!(target: "plugin", plugin, dropped, "{message}"),
+        if let Some(pass) = self.usage.may_say(level) {
+            self.usage.say(pass, level, None, &message);
         }
     }
 }

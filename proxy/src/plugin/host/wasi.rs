@@ -1,6 +1,6 @@
-//! WASI 0.2 as far as the toolchains of Go, JavaScript, Python and C need it to start, given to all
-//! plugins without a grant: clocks, randomness, and standard output that goes to the log. There is
-//! nothing behind it of the outside world: no files, no sockets, no environment, no arguments, no
+//! WASI 0.2 as far as the toolchains of Go, JavaScript, Python and C need it to start: clocks and
+//! randomness, each with its grant, and standard output that goes to the log, with the grant `log`.
+//! The rest needs none, since there is nothing behind it of the outside world: no files, no sockets, no environment, no arguments, no
 //! input, and no waiting, which would stall a worker. A component that imports more is refused.
 //!
 //! Clock and randomness are real here, unlike `jackfield:plugin/clock`, which stands still in a call:

@@ -24,7 +24,7 @@ pub fn case(name: &str, script: &Script, name_kind: bool) -> String {
         line(&mut out, "settings", &json(&settings));
     }
     if !setup.grants.is_empty() {
-        line(&mut out, "grants", &list(setup.grants.iter().map(|grant| quoted(grant))));
+        line(&mut out, "grants", &list(setup.grants.iter().map(|grant| quoted(&grant.to_string()))));
     }
     if let Some(then) = &setup.then {
         line(&mut out, "then", &quoted(then));

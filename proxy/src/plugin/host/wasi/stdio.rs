@@ -1,7 +1,8 @@
-//! What a plugin prints, line by line, for the log: panic messages above all.
+//! What a plugin prints, line by line, for the log: panic messages above all. Without the grant `log`
+//! nothing of it goes there but the last words of a call that failed, as the reason of that.
 
 use crate::plugin::host::Host;
-use crate::plugin::instance::readable;
+use crate::plugin::log::Level;
 use crate::plugin::usage::Usage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,7 @@ impl Host {
     pub(in crate::plugin::host) fn print(&mut self, stream: Stream, bytes: &[u8]) {
         let Stdio { out, error, said } = &mut self.stdio;
         match stream {
+            Stream::Out if !self.usage.may_log => {}
             Stream::Out => out.push(bytes, |line| log(&self.usage, stream, line)),
             Stream::Error => error.push(bytes, |line| {
                 say(said, line);
@@ -76,11 +78,12 @@ impl Drop for Host {
 }
 
 fn log(usage: &Usage, stream: Stream, line: &[u8]) {
-    let Some(dropped) = usage.shared.log_lines.pass() else { return };
-    let (plugin, line) = (&*usage.config.plugin, readable(&String::from_utf8_lossy(line)));
-    match stream {
-        Stream::Out => tracing::info!(target: "plugin", plugin, dropped, stream = "stdout", "{line}"),
-        Stream::Error => tracing::warn!(target: "plugin", plugin, dropped, stream = "stderr", "{line}"),
+    let (level, name) = match stream {
+        Stream::Out => (Level::Info, "stdout"),
+        Stream::Error => (Level::Warn, "stderr"),
+    };
+    if let Some(pass) = usage.may_say(level) {
+        usage.say(pass, level, Some(name), &String::from_utf8_lossy(line));
     }
 }
 
