@@ -5,12 +5,14 @@
 //! [`host`] reads and changes the current one. [`walk`] drives a balancer through random changes.
 
 mod host;
+pub(crate) mod http;
 pub(crate) mod imports;
 mod statistics;
 mod walk;
 
 use std::cell::RefCell;
 
+pub use crate::bindings::balancer::jackfield::plugin::http::Outgoing;
 pub use host::{Delegate, Endpoint, Header, Host, Response};
 pub use statistics::{assert_proportions, chi_square, chi_square_limit};
 pub use walk::{Step, walk};

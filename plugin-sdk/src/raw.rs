@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "wasm32")]
 pub use crate::bindings::{
-    balancer::jackfield::plugin::{clock, counters, delegate, endpoints, log, random, reply, request},
+    balancer::jackfield::plugin::{clock, counters, delegate, endpoints, http, log, random, reply, request},
     http_filter::jackfield::plugin::{prepared_edits, request_edit, response},
 };
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::Random;
+use super::{Outgoing, Random};
 use crate::{Address, EndpointSet, EndpointState, FilterContext, PickContext, Protocol, hash};
 
 /// A header line or a note.
@@ -107,6 +107,10 @@ pub struct Host {
     pub answer: Option<(Response, Vec<u8>)>,
     pub reply: Vec<Header>,
     pub log: Vec<String>,
+    /// Upstreams that it may ask, and what it asked of them: the position is the ticket. A test hands
+    /// the reply to `on_reply` itself, and empties the list for the next request.
+    pub http_upstreams: Vec<String>,
+    pub sent: Vec<Outgoing>,
     /// How many host functions were called.
     pub calls: usize,
 }
@@ -139,6 +143,8 @@ impl Default for Host {
             answer: None,
             reply: Vec::new(),
             log: Vec::new(),
+            http_upstreams: Vec::new(),
+            sent: Vec::new(),
             calls: 0,
         }
     }
