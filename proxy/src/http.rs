@@ -1,6 +1,7 @@
 //! THE life of a request: [`handle`] tells it. What comes before it is the connection's
 //! ([`serve`]), what comes after the response's head is the body's, which streams past.
 
+mod ask;
 mod body;
 mod content;
 mod deadline;
@@ -41,6 +42,7 @@ use crate::worker::{Handle, Registration, View, Worker};
 use body::ResponseBody;
 use content::{Content, give_answer, redirect, refuse, respond};
 use deadline::Timers;
+use filters::Way;
 use forward::{Forward, Response as EndpointResponse, Rest, Sent};
 use record::Record;
 use upgrade::Tunnel;
@@ -207,10 +209,12 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Par
     let upgrade_to = receive::receive(&mut request, http1::max_target(&http.config))?;
     let exchange = Exchange::new(Arc::clone(&connection.client), Some(request));
 
-    let exchange = filters::on_request(&view, &http.config.filters, exchange, record)?;
+    let mut way = Way { connection, view: &view, limit: None };
+    let exchange = way.on_request(&http.config.filters, exchange, record).await?;
     let found = find_route(http, &exchange)?;
     let route = &http.config.routes[found.index];
-    let exchange = filters::on_request(&view, &route.filters, exchange, record)?;
+    way.limit = Some(record.began() + route.timeout);
+    let exchange = way.on_request(&route.filters, exchange, record).await?;
 
     let (exchange, content) = match exchange.answer {
         Some(_) => give_answer(exchange),
@@ -229,8 +233,8 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Par
         },
     };
 
-    let exchange = filters::on_response(&view, &route.filters, exchange, record)?;
-    let exchange = filters::on_response(&view, &http.config.filters, exchange, record)?;
+    let exchange = way.on_response(&route.filters, exchange, record).await?;
+    let exchange = way.on_response(&http.config.filters, exchange, record).await?;
     finish(exchange, content)
 }
 
@@ -264,6 +268,7 @@ impl Job<'_> {
             local,
             upgrade: self.upgrade_to.as_ref(),
             keep_head,
+            passes_interim: true,
             deadline: record.began() + self.route.timeout,
         };
         let (mut exchange, sent) = forward.send(exchange, record.request_body(body)).await;

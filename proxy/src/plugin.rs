@@ -2,6 +2,7 @@
 //! ([`Usage`]), and called through a worker's own [`Balancer`] or [`Filter`]. Knows no server and
 //! no socket, and no plugin by name.
 
+mod ask;
 mod balancer;
 mod bindings;
 mod cache;
@@ -14,14 +15,17 @@ mod filter;
 mod host;
 mod instance;
 mod library;
+mod refresher;
 mod relay;
 mod usage;
 
+pub use ask::{Ask, Asks, NoReply, Pending, Replied, Reply};
 pub use balancer::{Balancer, Decision};
 pub use choice::Choice;
 pub use component::{Inspection, LoadError, Plugin};
 pub use engine::Engine;
 pub use exchange::{Answer, Client, Exchange, Protocol};
-pub use filter::{Filter, Outcome};
+pub use filter::{Asking, Filter, Outcome};
 pub use library::{FileProblem, Library};
-pub use usage::{Health, Names, Totals, Usage};
+pub use refresher::Refresher;
+pub use usage::{Health, Names, Timer, Totals, Usage};

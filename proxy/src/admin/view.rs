@@ -35,6 +35,8 @@ fn facts_of_usage(usage: &Usage) -> PluginFacts<'_> {
         failures: totals.failures(),
         time: totals.time(),
         quarantined: usage.shared.health.is_quarantined(),
+        asks: usage.may_ask().then_some(&usage.shared.asks),
+        timer: usage.has_timer().then_some(&usage.shared.timer),
     }
 }
 

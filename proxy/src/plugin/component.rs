@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::exports::jackfield::plugin::{balancing, filtering};
+use super::bindings::exports::jackfield::plugin::{balancing, filtering, refreshing, replies};
 use super::cache;
 use super::engine::Engine;
 use super::host::{Host, wasi};
@@ -24,6 +24,8 @@ pub struct Plugin {
     pub(super) pre: InstancePre<Host>,
     pub(super) balancing: Option<balancing::GuestIndices>,
     pub(super) filtering: Option<filtering::GuestIndices>,
+    pub(super) replies: Option<replies::GuestIndices>,
+    pub(super) refreshing: Option<refreshing::GuestIndices>,
 }
 
 /// What `jackfield plugin inspect` tells.
@@ -60,6 +62,11 @@ pub enum LoadError {
          jackfield:plugin@{VERSION}, and of WASI 0.2 its clocks, randomness and standard streams", .0.join(", ")
     )]
     NotGranted(Vec<String>),
+    #[error(
+        "imports jackfield:plugin/http@{VERSION} but does not export jackfield:plugin/replies@{VERSION}: nobody would \
+         hear the replies to what it sends"
+    )]
+    NoReplies,
     #[error("its imports or exports differ from the contract jackfield:plugin@{VERSION}: {0}")]
     Mismatch(String),
 }
@@ -72,17 +79,26 @@ impl Plugin {
         if !inspection.refused.is_empty() {
             return Err(LoadError::NotGranted(inspection.refused));
         }
+        let named = |names: &[String], interface| names.contains(&format!("{PACKAGE}{interface}@{VERSION}"));
+        let exports = |interface| named(&inspection.exports, interface);
+        if named(&inspection.imports, "http") && !exports("replies") {
+            return Err(LoadError::NoReplies);
+        }
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(one_line(&error));
         let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
         let is = |kind| inspection.kinds.contains(&kind);
         let balancing = is(PluginKind::Balancer).then(|| balancing::GuestIndices::new(&pre));
         let filtering = is(PluginKind::HttpFilter).then(|| filtering::GuestIndices::new(&pre));
+        let replies = exports("replies").then(|| replies::GuestIndices::new(&pre));
+        let refreshing = exports("refreshing").then(|| refreshing::GuestIndices::new(&pre));
         Ok(Self {
             name: name.into(),
             digest: cache::digest(wasm),
             engine: engine.clone(),
             balancing: balancing.transpose().map_err(mismatch)?,
             filtering: filtering.transpose().map_err(mismatch)?,
+            replies: replies.transpose().map_err(mismatch)?,
+            refreshing: refreshing.transpose().map_err(mismatch)?,
             pre,
         })
     }

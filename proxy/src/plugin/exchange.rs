@@ -82,6 +82,8 @@ pub struct Exchange {
     pub upstream: Option<UpstreamIndex>,
     /// Wall time spent in plugins.
     pub plugin_time: Duration,
+    /// Of the next request of a plugin's own.
+    pub(super) next_ticket: u32,
     /// Bytes that plugins have written into it.
     written: usize,
     notes: Vec<(String, String)>,
@@ -103,6 +105,7 @@ impl Exchange {
             answer: None,
             upstream: None,
             plugin_time: Duration::ZERO,
+            next_ticket: 0,
             written: 0,
             notes: Vec::new(),
             id: OnceCell::new(),

@@ -5,22 +5,36 @@ use std::time::Instant;
 
 use wasmtime::Store;
 
+use super::ask::{Ask, Outbox, Replied};
 use super::balancer::protocol;
-use super::bindings::exports::jackfield::plugin::filtering::{FilterContext, Guest, Phases};
+use super::bindings::exports::jackfield::plugin::filtering::{self, FilterContext, Phases};
+use super::bindings::exports::jackfield::plugin::replies;
 use super::bindings::jackfield::plugin::types::Address;
 use super::exchange::Exchange;
 use super::host::{Host, Phase};
 use super::instance::{Failure, Instance, Order, OrderState};
 use super::usage::Usage;
-use crate::config::OnFailure;
+use crate::config::{OnFailure, UpstreamIndex};
 
 /// What came of a filter's call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Go on (also when the filter gave an answer: that stands in the exchange).
     Continue,
     /// The plugin failed, and the policy of its use is `closed`.
     Failed,
+    /// Send what it asks for, and tell it of the replies before the request goes on.
+    Asks(Box<Asking>),
+}
+
+/// A filter that waits for replies, in one phase of one request.
+pub struct Asking {
+    /// What is to be sent now.
+    pub asks: Vec<Ask>,
+    phase: Phase,
+    /// How much more it may send.
+    left: usize,
+    /// What was chosen before the filter was called at all.
+    upstream: Option<UpstreamIndex>,
 }
 
 pub struct Filter {
@@ -28,6 +42,8 @@ pub struct Filter {
     worker: usize,
     state: FilterState,
     phases: Phases,
+    /// It may send requests of its own.
+    may_ask: bool,
 }
 
 enum FilterState {
@@ -36,11 +52,19 @@ enum FilterState {
     Down,
 }
 
+/// What is called of an instance.
+struct Guest {
+    filtering: filtering::Guest,
+    replies: Option<replies::Guest>,
+}
+
 impl Filter {
     /// With a fresh instance. Not for workers: it runs the plugin's start and `configure`.
     pub fn start(usage: &Arc<Usage>, worker: usize) -> Result<Self, Failure> {
         let (instance, phases) = start(usage)?;
-        Ok(Self { usage: Arc::clone(usage), worker, state: FilterState::Ready(Box::new(instance)), phases })
+        let (usage, state) = (Arc::clone(usage), FilterState::Ready(Box::new(instance)));
+        let may_ask = usage.may_ask();
+        Ok(Self { usage, worker, state, phases, may_ask })
     }
 
     pub fn usage(&self) -> &Arc<Usage> {
@@ -56,46 +80,105 @@ impl Filter {
     }
 
     pub fn on_request(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.run(exchange, Phase::Request, |guest, store, context| guest.call_on_request(store, context))
+        self.begin(exchange, Phase::Request, |guest, store, context| guest.filtering.call_on_request(store, context))
     }
 
     pub fn on_response(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.run(exchange, Phase::Response, |guest, store, context| guest.call_on_response(store, context))
+        self.begin(exchange, Phase::Response, |guest, store, context| guest.filtering.call_on_response(store, context))
     }
 
-    fn run(
+    /// With the exchange that it asked for. [`Outcome::Asks`] again: it waits for the rest of the replies,
+    /// and for those to what it asks for now.
+    pub fn on_reply(
+        &mut self,
+        exchange: Box<Exchange>,
+        mut asking: Box<Asking>,
+        replied: Replied,
+    ) -> (Box<Exchange>, Outcome) {
+        let Replied { pending, reply } = replied;
+        let reply = reply.map(replies::Reply::from).map_err(replies::NoReply::from);
+        let call = |guest: &Guest, store: &mut Store<Host>, _| match &guest.replies {
+            Some(replies) => replies.call_on_reply(store, pending.ticket, reply.as_ref().map_err(|reason| *reason)),
+            None => Ok(()),
+        };
+        let (mut exchange, ran) = self.run(exchange, asking.phase, asking.left, call);
+        match ran {
+            Some(outbox) if exchange.answer.is_none() => {
+                asking.left = outbox.left;
+                asking.asks.extend(outbox.asks);
+                (exchange, Outcome::Asks(asking))
+            }
+            Some(_) => (exchange, Outcome::Continue),
+            None => {
+                exchange.upstream = asking.upstream;
+                (exchange, self.policy())
+            }
+        }
+    }
+
+    fn begin(
         &mut self,
         exchange: Box<Exchange>,
         phase: Phase,
         call: impl FnOnce(&Guest, &mut Store<Host>, FilterContext) -> wasmtime::Result<()>,
     ) -> (Box<Exchange>, Outcome) {
-        if self.usage.shared.health.is_quarantined() || !self.make_ready() {
-            return (exchange, self.policy());
+        let upstream = exchange.upstream;
+        let (mut exchange, ran) = self.run(exchange, phase, Outbox::MOST, call);
+        match ran {
+            Some(Outbox { asks, left, .. }) if !asks.is_empty() && exchange.answer.is_none() => {
+                (exchange, Outcome::Asks(Box::new(Asking { asks, phase, left, upstream })))
+            }
+            Some(_) => (exchange, Outcome::Continue),
+            None => {
+                exchange.upstream = upstream;
+                (exchange, self.policy())
+            }
         }
-        let FilterState::Ready(instance) = &mut self.state else { return (exchange, self.policy()) };
+    }
+
+    /// One call. None when it failed, or when there is nobody to call.
+    fn run(
+        &mut self,
+        exchange: Box<Exchange>,
+        phase: Phase,
+        left: usize,
+        call: impl FnOnce(&Guest, &mut Store<Host>, FilterContext) -> wasmtime::Result<()>,
+    ) -> (Box<Exchange>, Option<Outbox>) {
+        if self.usage.shared.health.is_quarantined() || !self.make_ready() {
+            return (exchange, None);
+        }
+        let FilterState::Ready(instance) = &mut self.state else { return (exchange, None) };
         let begin = Instant::now();
-        let (context, upstream) = (context(&exchange), exchange.upstream);
+        let context = context(&exchange);
         instance.arm();
         let host = instance.store.data_mut();
+        if self.may_ask {
+            host.outbox = Outbox { next_ticket: exchange.next_ticket, left, asks: Vec::new() };
+        }
         host.give_exchange(exchange, phase);
         host.set_clock(begin);
         let result = call(&instance.guest, &mut instance.store, context);
-        let mut exchange = instance.store.data_mut().take_exchange();
+        let host = instance.store.data_mut();
+        let mut exchange = host.take_exchange();
+        let mut outbox = Outbox::default();
+        if self.may_ask {
+            outbox = std::mem::take(&mut host.outbox);
+            exchange.next_ticket = outbox.next_ticket;
+        }
         let took = begin.elapsed();
         exchange.plugin_time += took;
         self.usage.shared.totals.count(self.worker, took);
         match result {
             Ok(()) => {
                 self.usage.shared.health.succeeded();
-                (exchange, Outcome::Continue)
+                (exchange, Some(outbox))
             }
             Err(error) => {
                 self.usage.note_failure(&instance.failure(&error));
                 self.state = FilterState::Starting(order(&self.usage));
                 // What a failed filter decided does not count; headers that it changed stay changed.
                 exchange.answer = None;
-                exchange.upstream = upstream;
-                (exchange, self.policy())
+                (exchange, None)
             }
         }
     }
@@ -125,9 +208,10 @@ fn start(usage: &Arc<Usage>) -> Result<(Instance<Guest>, Phases), Failure> {
     let load = |store: &mut Store<_>, pre: &wasmtime::component::InstancePre<_>| {
         let indices = usage.plugin.filtering.as_ref().ok_or_else(|| wasmtime::format_err!("it is no HTTP filter"))?;
         let instance = pre.instantiate(&mut *store)?;
-        indices.load(store, &instance)
+        let replies = usage.plugin.replies.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
+        Ok(Guest { filtering: indices.load(store, &instance)?, replies })
     };
-    Instance::start(usage, load, |guest, store, settings| guest.call_configure(store, settings))
+    Instance::start(usage, load, |guest, store, settings| guest.filtering.call_configure(store, settings))
 }
 
 fn order(usage: &Arc<Usage>) -> Order<Instance<Guest>> {

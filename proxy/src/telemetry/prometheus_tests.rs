@@ -93,6 +93,8 @@ fn page() -> Samples {
     endpoints[0].stats.failed();
     let states = vec![EndpointState::Healthy, EndpointState::Unhealthy];
     let set = Arc::new(EndpointSet::new(1, endpoints, states, Duration::from_secs(1)));
+    let asks = Asks::default();
+    let timer = Timer::default();
     let plugin = PluginFacts {
         plugin: "round-robin",
         place: "upstream.api.balancer",
@@ -100,6 +102,8 @@ fn page() -> Samples {
         failures: 1,
         time: Duration::from_micros(1500),
         quarantined: true,
+        asks: Some(&asks),
+        timer: Some(&timer),
     };
     let upstreams = vec![UpstreamFacts { name: "api", metrics: &metrics, set }];
     parse(&Scrape { telemetry: &telemetry, version: 4, upstreams, plugins: vec![plugin] }.render())
@@ -129,6 +133,14 @@ fn the_page_is_valid_and_complete() {
         ("endpoint_healthy", &[("upstream", "api"), ("endpoint", "b\"\\\n:2")], 0.0),
         ("plugin_seconds_total", &use_of, 0.0015),
         ("plugin_quarantined", &use_of, 1.0),
+        ("plugin_requests_active", &use_of, 0.0),
+        (
+            "plugin_requests_total",
+            &[("plugin", "round-robin"), ("place", "upstream.api.balancer"), ("outcome", "timeout")],
+            0.0,
+        ),
+        ("plugin_ticks_total", &use_of, 0.0),
+        ("plugin_timer_quarantined", &use_of, 0.0),
     ] {
         assert_eq!(value(name, labels), Some(expected), "{name} {labels:?}");
     }

@@ -1,11 +1,13 @@
 //! Plugins: hostile ones, broken files, swaps at run time, the cache of compiled ones.
 
+mod ask;
 mod cache;
 mod files;
 mod hostile;
 mod languages;
 mod meddle;
 mod swap;
+mod timer;
 mod twins;
 mod wasi;
 

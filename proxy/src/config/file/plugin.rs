@@ -5,7 +5,7 @@ use super::name::suggest;
 use super::table::Table;
 use super::units;
 use super::value::Value;
-use crate::config::{OnFailure, Place, PluginKind, PluginLimits, PluginUse, UseIndex};
+use crate::config::{Grant, OnFailure, Place, PluginKind, PluginLimits, PluginUse, UseIndex};
 
 const DEFAULT_BALANCER: &str = "round-robin";
 /// Each wrapped balancer runs on top of the stack of the one that wraps it.
@@ -73,6 +73,7 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     let name = table.require("plugin", "\"NAME\"");
     let settings = table.read("settings", settings);
     let on_failure = table.read("on-failure", |value| policy(value, kind));
+    let grants = table.read("grants", grants).unwrap_or_default();
     let defaults = PluginLimits::default();
     let limits = PluginLimits {
         deadline: table.duration("deadline", defaults.deadline),
@@ -96,10 +97,21 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
         settings: settings.unwrap_or_else(|| "{}".to_owned()),
         on_failure: on_failure.unwrap_or(default_policy(kind)),
         limits,
-        grants: Vec::new(),
+        grants,
         then,
         ..plain(name, kind, label, value.place)
     }))
+}
+
+/// Only what timers and requests need: the whole of it comes with the other grants.
+fn grants(value: &Value<'_>) -> Result<Vec<Grant>, Problem> {
+    let grant = |value: &Value<'_>| match (value.text()?.split_once(':'), value.text()?) {
+        (Some(("http", name)), _) => Ok(Grant::Http(name.into())),
+        (None, "timer") => Ok(Grant::Timer),
+        (None, "log") => Ok(Grant::Log),
+        _ => Err(value.mismatch("\"http:UPSTREAM\" or \"timer\"")),
+    };
+    value.list()?.iter().map(grant).collect()
 }
 
 fn settings(value: &Value<'_>) -> Result<String, Problem> {
