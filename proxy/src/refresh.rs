@@ -48,6 +48,8 @@ async fn run(state: Arc<State>, index: UseIndex) {
         if let Some(due) = usage.shared.timer.due() {
             sleep_until(due.into()).await;
         }
+        // A reload in the middle of this call is no reason to make it twice.
+        usage.shared.timer.set_due(Some(Instant::now() + interval));
         let set = upstream.map(|upstream| upstream.set());
         let Some((back, ticked)) = blocking(service.refresher, move |refresher| refresher.tick(set.as_ref())).await
         else {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use http::Request;
 use hyper::body::Incoming;
-use jackfield_tests::origin::{Body, Speaks, full, json_response, seen, text};
+use jackfield_tests::origin::{Speaks, full, json_response, seen, text};
 use jackfield_tests::{Client, Message, Origin, Proxy, RawOrigin, client, http2, raw, wait_for, wait_until};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -29,7 +29,7 @@ address = "127.0.0.1:0"
 routes = [
   {{ path = "/plain/", upstream = "api" }},
   {{ path = "/ask/", upstream = "api", filters = [{closed}] }},
-  {{ path = "/open/", upstream = "api", filters = [{open}], rewrite = {{ prefix = "/" }} }},
+  {{ path = "/open/", upstream = "api", filters = [{open}] }},
   {{ path = "/short/", upstream = "api", filters = [{closed}], timeout = "300ms" }},
   {{ path = "/auth/", upstream = "api", filters = [{{ plugin = "auth", grants = ["http:auth-service"] }}] }},
   {{ path = "/both/", upstream = "api", filters = [{closed}, {{ plugin = "auth", grants = ["http:auth-service"] }}, {closed}] }},
@@ -263,7 +263,7 @@ fn the_wait_is_in_the_access_log_and_is_no_plugins_time() {
     let proxy = asking(origin.address(), service.address());
     // Twice its whole deadline, and it did nothing wrong.
     let answer = get(&proxy, "/ask/soon");
-    assert_eq!((answer.status(), &*answer.text()), (200, "Timeout"));
+    assert_eq!((answer.status(), &*answer.text()), (200, "timeout"));
     let line = proxy.access_of("/ask/soon");
     let micros = |field: &str| line[field].as_u64().unwrap();
     assert!(micros("plugin_wait_us") >= 200_000 && micros("plugin_wait_us") <= micros("total_us"), "{line}");
@@ -281,20 +281,18 @@ fn the_wait_is_in_the_access_log_and_is_no_plugins_time() {
 fn nothing_lasts_longer_than_the_routes_limit() {
     let (origin, service) = (Origin::echo("a"), Hanging::start());
     let proxy = asking(origin.address(), service.address());
-    let begin = std::time::Instant::now();
     // It would wait for five seconds.
-    let mut client = Client::connect(proxy.address(0));
-    let answer = client.get("/short/?");
-    assert_eq!(answer.status(), 200, "it asks nothing here");
-    let answer = ask(&proxy, "/short/../ask/once").receive("GET");
-    assert!(begin.elapsed().as_secs() < 30, "{answer:?}");
+    let answer = get(&proxy, "/short/once");
+    assert_eq!((answer.status(), &*answer.text()), (200, "timeout"));
+    let total = proxy.access_of("/short/once")["total_us"].as_u64().unwrap();
+    assert!((300_000..4_000_000).contains(&total), "{total}");
 }
 
 #[test]
 fn a_service_that_is_down_is_told_to_the_plugin() {
     let origin = Origin::echo("a");
     let proxy = asking(origin.address(), raw::nobody());
-    assert_eq!(get(&proxy, "/ask/once").text(), "Unreachable");
+    assert_eq!(get(&proxy, "/ask/once").text(), "unreachable");
     let answer = get(&proxy, "/auth/");
     assert_eq!((answer.status(), &*answer.text()), (503, "nobody can say who you are\n"));
     assert_eq!(outcome(&proxy, "unreachable"), 1);
@@ -314,14 +312,14 @@ fn a_service_that_answers_nonsense_or_breaks_off_is_unreachable() {
             connection.send(nonsense);
         });
         let proxy = asking(origin.address(), service.address());
-        assert_eq!(get(&proxy, "/ask/once").text(), "Unreachable", "{nonsense:?}");
+        assert_eq!(get(&proxy, "/ask/once").text(), "unreachable", "{nonsense:?}");
     }
     let service = RawOrigin::start(|mut connection| {
         connection.request();
         connection.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this");
     });
     let proxy = asking(origin.address(), service.address());
-    assert_eq!(get(&proxy, "/ask/once").text(), "Unreachable");
+    assert_eq!(get(&proxy, "/ask/once").text(), "unreachable");
 }
 
 #[test]
@@ -348,8 +346,8 @@ fn a_reply_has_one_mebibyte_at_most() {
     };
     for (bytes, expected) in [
         (1 << 20, format!("200 {}", "x".repeat(100))),
-        ((1 << 20) + 1, "TooLarge".into()),
-        (2 << 20, "TooLarge".into()),
+        ((1 << 20) + 1, "too-large".into()),
+        (2 << 20, "too-large".into()),
     ] {
         let (service, raw) = (sized(bytes), chunked(bytes));
         for address in [service.address(), raw.address()] {
@@ -382,7 +380,7 @@ fn eight_fit_into_one_request() {
     service.let_go(100);
     let answer = get(&proxy, "/ask/hundred").json();
     assert_eq!((&answer["headers"]["x-fit"], service.origin.requests()), (&Value::from("8"), 8));
-    assert_eq!(get(&proxy, "/ask/chain").text(), "7 TooMany");
+    assert_eq!(get(&proxy, "/ask/chain").text(), "7 too-many");
     assert_eq!(service.origin.requests(), 16);
 }
 
@@ -414,12 +412,12 @@ fn what_is_not_granted_or_not_well_formed_goes_nowhere() {
     let (origin, service) = (Origin::echo("a"), Origin::echo("service"));
     let proxy = asking(origin.address(), service.address());
     for (path, expected) in
-        [("/ask/elsewhere", "NotGranted"), ("/ask/configure", "Forbidden"), ("/ask/malformed", "all refused")]
+        [("/ask/elsewhere", "not-granted"), ("/ask/configure", "forbidden"), ("/ask/malformed", "all refused")]
     {
         assert_eq!(get(&proxy, path).text(), expected, "{path}");
     }
     assert_eq!(get(&proxy, "/picked/").status(), 200);
-    proxy.wait_for_log("send in pick: Err(SendError::Forbidden");
+    proxy.wait_for_log("send in pick: Err(\\\"forbidden\\\")");
     assert_eq!(service.requests(), 0);
     assert_eq!(active(&proxy), 0);
 }
@@ -538,7 +536,7 @@ fn a_filter_that_fails_on_a_reply_is_answered_by_policy() {
     let failures = metric(&proxy, &format!("jackfield_plugin_failures_total{{{PLACE}}}"));
     assert!(failures >= 2, "{failures}");
     let asked = service.origin.requests();
-    let answer = get(&proxy, "/open/ask/trap");
+    let answer = get(&proxy, "/open/trap");
     assert_eq!((answer.status(), &answer.json()["origin"]), (200, &Value::from("a")));
     assert_eq!(service.origin.requests(), asked + 1);
     // A call that fails sends nothing.
@@ -575,5 +573,3 @@ fn a_flood_of_questions_is_bounded_by_the_number_of_requests() {
     wait_until("all of them to be dropped", || active(&proxy) == 0);
     assert_eq!(active_at(&proxy, "service", service.address()), 0);
 }
-
-const _: fn() -> Option<Body> = || None;
