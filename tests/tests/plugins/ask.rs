@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use http::Request;
 use hyper::body::Incoming;
+use jackfield_tests::host::guest;
 use jackfield_tests::origin::{Speaks, full, json_response, seen, text};
 use jackfield_tests::{Client, Message, Origin, Proxy, RawOrigin, client, http2, raw, wait_for, wait_until};
 use serde_json::Value;
@@ -556,6 +557,40 @@ fn a_new_instance_hears_the_replies_of_one_that_trapped_meanwhile() {
     assert_eq!(waiting.receive("GET").text(), "200 /first");
 }
 
+#[test]
+fn the_clients_body_waits_and_arrives_whole() {
+    let (origin, service) = (Origin::echo("a"), Hanging::start());
+    let proxy = asking(origin.address(), service.address());
+    let body = "x".repeat(3 << 20);
+    for framing in ["expect: 100-continue\r\n", ""] {
+        let before = service.origin.requests();
+        let mut client = Client::connect(proxy.address(0));
+        client.send(format!("POST /ask/waits HTTP/1.1\r\nhost: a\r\n{framing}content-length: {}\r\n\r\n", body.len()));
+        service.wait_for_requests(before + 1);
+        let mut writer = client.stream().try_clone().unwrap();
+        let body = body.clone();
+        let upload = std::thread::spawn(move || std::io::Write::write_all(&mut writer, body.as_bytes()).unwrap());
+        service.let_go(1);
+        let answer = client.receive("POST");
+        assert_eq!((answer.status(), &answer.json()["length"]), (200, &Value::from(3 << 20)));
+        assert_eq!(answer.json()["headers"]["x-heard"], "200 /first");
+        upload.join().unwrap();
+    }
+}
+
+#[test]
+fn a_plugin_does_not_eat_the_memory_with_what_it_waits_for() {
+    let (origin, service) = (Origin::echo("a"), Hanging::start());
+    let proxy = asking(origin.address(), service.address());
+    let waiting: Vec<Client> = (0..64).map(|_| ask(&proxy, "/ask/huge")).collect();
+    service.wait_for_requests(64);
+    assert_eq!(get(&proxy, "/ask/huge").text(), "too-many");
+    drop(waiting);
+    wait_until("room again", || active(&proxy) == 0);
+    service.let_go(100);
+    assert_eq!(get(&proxy, "/ask/huge").status(), 200);
+}
+
 /// Nobody is kept from anything by a plugin that asks for all it can.
 #[test]
 fn a_flood_of_questions_is_bounded_by_the_number_of_requests() {
@@ -572,4 +607,15 @@ fn a_flood_of_questions_is_bounded_by_the_number_of_requests() {
     drop(waiting);
     wait_until("all of them to be dropped", || active(&proxy) == 0);
     assert_eq!(active_at(&proxy, "service", service.address()), 0);
+}
+
+#[test]
+fn a_plugin_that_sends_and_does_not_listen_is_refused() {
+    let engine = jackfield::plugin::Engine::new(None).unwrap();
+    let refused = jackfield::plugin::Plugin::load(&engine, "mute", &guest("mute")).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "imports jackfield:plugin/http@0.1.0 but does not export jackfield:plugin/replies@0.1.0: nobody would hear \
+         the replies to what it sends"
+    );
 }

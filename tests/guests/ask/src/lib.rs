@@ -46,10 +46,11 @@ impl HttpFilter for Ask {
     fn on_request(&mut self, _context: &FilterContext) {
         let path = request::path().unwrap_or_default();
         let sent = match path.rsplit('/').next().unwrap_or_default() {
-            "once" | "trap" | "loop" => get("/first").send(),
+            "once" | "waits" | "trap" | "loop" => get("/first").send(),
             "soon" => get("/first").timeout(Duration::from_millis(200)).send(),
             "two-and-a-third" => get("/first").send().and_then(|_| get("/second").send()),
             "post" => Request::post("service", "/first?a=b", "x".repeat(100_000)).header("host", "own.example").send(),
+            "huge" => Request::post("service", "/first", vec![b'x'; 1 << 20]).send(),
             "elsewhere" => Request::get("other", "/").send(),
             "hundred" => hundred(),
             "chain" => get("/chain").send(),
