@@ -1,6 +1,9 @@
 //! Filters that ask a service while a request waits, and the worker that serves others meanwhile.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -12,7 +15,7 @@ use jackfield_tests::{Client, Message, Origin, Proxy, RawOrigin, client, http2, 
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::{metric, start, with_plugins};
+use crate::{metric, plugins_folder, put, start, with_plugins};
 
 /// `/ask/` asks `service` by the plugin `ask`, `/auth/` by the plugin `auth`; `/plain/` asks nobody.
 fn config(origin: SocketAddr, service: SocketAddr, of_service: &str) -> String {
@@ -166,8 +169,35 @@ fn active_at(proxy: &Proxy, upstream: &str, endpoint: SocketAddr) -> u64 {
 
 #[test]
 fn external_authentication_stamps_the_user_or_answers_in_the_services_words() {
+    authenticates(&guest("auth"));
+}
+
+/// The example in another language: it does the same.
+#[test]
+fn so_does_the_one_in_javascript() {
+    let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/javascript/external-auth/build.sh");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("external-auth-{}.wasm", std::process::id()));
+    let output = Command::new(build).arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) {
+        // Not by println: the test harness would hide it.
+        let _ = std::io::stderr().write_all(format!("SKIPPED: javascript: {said}").as_bytes());
+        return;
+    }
+    assert!(output.status.success(), "{said}");
+    let wasm = std::fs::read(&file).unwrap();
+    std::fs::remove_file(file).unwrap();
+    authenticates(&wasm);
+}
+
+#[track_caller]
+fn authenticates(wasm: &[u8]) {
     let (origin, service) = (Origin::echo("a"), Service::start(Speaks::default()));
-    let proxy = asking(origin.address(), service.origin.address());
+    let config = config(origin.address(), service.origin.address(), "");
+    let proxy = Proxy::start_with(jackfield_tests::program!(), &with_plugins(&config), |folder| {
+        put(&plugins_folder(folder), "ask", &guest("ask"));
+        put(&plugins_folder(folder), "auth", wasm);
+    });
     let mut client = Client::connect(proxy.address(0));
     for user in ["ada", "bob"] {
         let answer = client.ask(&with_cookie(&format!("user={user}"), "/auth/page?q=1"));
@@ -569,7 +599,7 @@ fn the_clients_body_waits_and_arrives_whole() {
         service.wait_for_requests(before + 1);
         let mut writer = client.stream().try_clone().unwrap();
         let body = body.clone();
-        let upload = std::thread::spawn(move || std::io::Write::write_all(&mut writer, body.as_bytes()).unwrap());
+        let upload = std::thread::spawn(move || writer.write_all(body.as_bytes()).unwrap());
         service.let_go(1);
         let answer = client.receive("POST");
         assert_eq!((answer.status(), &answer.json()["length"]), (200, &Value::from(3 << 20)));
