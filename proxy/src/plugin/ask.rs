@@ -19,6 +19,7 @@ use crate::http::headers::strip_hop_by_hop;
 /// Of a request, and of a reply.
 pub(super) const MOST_BYTES: usize = 1 << 20;
 
+#[derive(Debug)]
 pub struct Ask {
     pub upstream: UpstreamIndex,
     pub request: http::request::Parts,
@@ -59,6 +60,7 @@ pub struct Replied {
 }
 
 /// An ask counts as outstanding while this lives.
+#[derive(Debug)]
 pub struct Pending {
     pub(super) ticket: u32,
     shared: Arc<Shared>,
@@ -152,10 +154,11 @@ impl Asks {
 }
 
 /// What may be sent in one call, and what was.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Outbox {
     pub next_ticket: u32,
-    pub left: usize,
+    /// How many more; none: this call may send nothing.
+    pub left: Option<usize>,
     pub asks: Vec<Ask>,
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::ask::Outbox;
 use crate::config::UpstreamIndex;
 use crate::endpoint::stable_hash;
 
@@ -82,8 +83,8 @@ pub struct Exchange {
     pub upstream: Option<UpstreamIndex>,
     /// Wall time spent in plugins.
     pub plugin_time: Duration,
-    /// Of the next request of a plugin's own.
-    pub(super) next_ticket: u32,
+    /// What the plugin that is being called sends of its own.
+    pub(super) outbox: Outbox,
     /// Bytes that plugins have written into it.
     written: usize,
     notes: Vec<(String, String)>,
@@ -105,7 +106,7 @@ impl Exchange {
             answer: None,
             upstream: None,
             plugin_time: Duration::ZERO,
-            next_ticket: 0,
+            outbox: Outbox::default(),
             written: 0,
             notes: Vec::new(),
             id: OnceCell::new(),

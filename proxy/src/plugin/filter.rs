@@ -32,7 +32,7 @@ pub struct Asking {
     pub asks: Vec<Ask>,
     phase: Phase,
     /// How much more it may send.
-    left: usize,
+    left: Option<usize>,
     /// What was chosen before the filter was called at all.
     upstream: Option<UpstreamIndex>,
 }
@@ -42,8 +42,6 @@ pub struct Filter {
     worker: usize,
     state: FilterState,
     phases: Phases,
-    /// It may send requests of its own.
-    may_ask: bool,
 }
 
 enum FilterState {
@@ -62,9 +60,7 @@ impl Filter {
     /// With a fresh instance. Not for workers: it runs the plugin's start and `configure`.
     pub fn start(usage: &Arc<Usage>, worker: usize) -> Result<Self, Failure> {
         let (instance, phases) = start(usage)?;
-        let (usage, state) = (Arc::clone(usage), FilterState::Ready(Box::new(instance)));
-        let may_ask = usage.may_ask();
-        Ok(Self { usage, worker, state, phases, may_ask })
+        Ok(Self { usage: Arc::clone(usage), worker, state: FilterState::Ready(Box::new(instance)), phases })
     }
 
     pub fn usage(&self) -> &Arc<Usage> {
@@ -80,104 +76,99 @@ impl Filter {
     }
 
     pub fn on_request(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.begin(exchange, Phase::Request, |guest, store, context| guest.filtering.call_on_request(store, context))
+        let context = context(&exchange);
+        let call = |guest: &Guest, store: &mut Store<Host>| guest.filtering.call_on_request(store, context);
+        self.begin(exchange, Phase::Request, call)
     }
 
     pub fn on_response(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.begin(exchange, Phase::Response, |guest, store, context| guest.filtering.call_on_response(store, context))
+        let context = context(&exchange);
+        let call = |guest: &Guest, store: &mut Store<Host>| guest.filtering.call_on_response(store, context);
+        self.begin(exchange, Phase::Response, call)
+    }
+
+    /// The first call of a phase.
+    fn begin(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        phase: Phase,
+        call: impl FnOnce(&Guest, &mut Store<Host>) -> wasmtime::Result<()>,
+    ) -> (Box<Exchange>, Outcome) {
+        let upstream = exchange.upstream;
+        exchange.outbox.left = Some(Outbox::MOST);
+        let (mut exchange, done) = self.run(exchange, phase, call);
+        let left = exchange.outbox.left.take();
+        let asks = std::mem::take(&mut exchange.outbox.asks);
+        if done.is_none() {
+            return (exchange, self.policy());
+        }
+        if asks.is_empty() || exchange.answer.is_some() {
+            return (exchange, Outcome::Continue);
+        }
+        (exchange, Outcome::Asks(Box::new(Asking { asks, phase, left, upstream })))
     }
 
     /// With the exchange that it asked for. [`Outcome::Asks`] again: it waits for the rest of the replies,
     /// and for those to what it asks for now.
     pub fn on_reply(
         &mut self,
-        exchange: Box<Exchange>,
+        mut exchange: Box<Exchange>,
         mut asking: Box<Asking>,
         replied: Replied,
     ) -> (Box<Exchange>, Outcome) {
         let Replied { pending, reply } = replied;
         let reply = reply.map(replies::Reply::from).map_err(replies::NoReply::from);
-        let call = |guest: &Guest, store: &mut Store<Host>, _| match &guest.replies {
+        let call = |guest: &Guest, store: &mut Store<Host>| match &guest.replies {
             Some(replies) => replies.call_on_reply(store, pending.ticket, reply.as_ref().map_err(|reason| *reason)),
             None => Ok(()),
         };
-        let (mut exchange, ran) = self.run(exchange, asking.phase, asking.left, call);
-        match ran {
-            Some(outbox) if exchange.answer.is_none() => {
-                asking.left = outbox.left;
-                asking.asks.extend(outbox.asks);
-                (exchange, Outcome::Asks(asking))
-            }
-            Some(_) => (exchange, Outcome::Continue),
-            None => {
-                exchange.upstream = asking.upstream;
-                (exchange, self.policy())
-            }
+        exchange.outbox.left = asking.left;
+        let (mut exchange, done) = self.run(exchange, asking.phase, call);
+        asking.asks = std::mem::take(&mut exchange.outbox.asks);
+        asking.left = exchange.outbox.left.take();
+        if done.is_none() {
+            exchange.upstream = asking.upstream;
+            return (exchange, self.policy());
         }
+        if exchange.answer.is_some() {
+            return (exchange, Outcome::Continue);
+        }
+        (exchange, Outcome::Asks(asking))
     }
 
-    fn begin(
+    /// None: the plugin failed, and its policy applies.
+    fn run<R>(
         &mut self,
         exchange: Box<Exchange>,
         phase: Phase,
-        call: impl FnOnce(&Guest, &mut Store<Host>, FilterContext) -> wasmtime::Result<()>,
-    ) -> (Box<Exchange>, Outcome) {
-        let upstream = exchange.upstream;
-        let (mut exchange, ran) = self.run(exchange, phase, Outbox::MOST, call);
-        match ran {
-            Some(Outbox { asks, left, .. }) if !asks.is_empty() && exchange.answer.is_none() => {
-                (exchange, Outcome::Asks(Box::new(Asking { asks, phase, left, upstream })))
-            }
-            Some(_) => (exchange, Outcome::Continue),
-            None => {
-                exchange.upstream = upstream;
-                (exchange, self.policy())
-            }
-        }
-    }
-
-    /// One call. None when it failed, or when there is nobody to call.
-    fn run(
-        &mut self,
-        exchange: Box<Exchange>,
-        phase: Phase,
-        left: usize,
-        call: impl FnOnce(&Guest, &mut Store<Host>, FilterContext) -> wasmtime::Result<()>,
-    ) -> (Box<Exchange>, Option<Outbox>) {
+        call: impl FnOnce(&Guest, &mut Store<Host>) -> wasmtime::Result<R>,
+    ) -> (Box<Exchange>, Option<R>) {
         if self.usage.shared.health.is_quarantined() || !self.make_ready() {
             return (exchange, None);
         }
         let FilterState::Ready(instance) = &mut self.state else { return (exchange, None) };
         let begin = Instant::now();
-        let context = context(&exchange);
+        let upstream = exchange.upstream;
         instance.arm();
         let host = instance.store.data_mut();
-        if self.may_ask {
-            host.outbox = Outbox { next_ticket: exchange.next_ticket, left, asks: Vec::new() };
-        }
         host.give_exchange(exchange, phase);
         host.set_clock(begin);
-        let result = call(&instance.guest, &mut instance.store, context);
-        let host = instance.store.data_mut();
-        let mut exchange = host.take_exchange();
-        let mut outbox = Outbox::default();
-        if self.may_ask {
-            outbox = std::mem::take(&mut host.outbox);
-            exchange.next_ticket = outbox.next_ticket;
-        }
+        let result = call(&instance.guest, &mut instance.store);
+        let mut exchange = instance.store.data_mut().take_exchange();
         let took = begin.elapsed();
         exchange.plugin_time += took;
         self.usage.shared.totals.count(self.worker, took);
         match result {
-            Ok(()) => {
+            Ok(done) => {
                 self.usage.shared.health.succeeded();
-                (exchange, Some(outbox))
+                (exchange, Some(done))
             }
             Err(error) => {
                 self.usage.note_failure(&instance.failure(&error));
                 self.state = FilterState::Starting(order(&self.usage));
                 // What a failed filter decided does not count; headers that it changed stay changed.
                 exchange.answer = None;
+                exchange.upstream = upstream;
                 (exchange, None)
             }
         }

@@ -45,6 +45,7 @@ pub struct Host {
     pub(super) choice: Choice,
     pub(super) delegate: Option<Box<Balancer>>,
     pub(super) memory: MemoryLimit,
+    /// Of the timer.
     pub(super) outbox: Outbox,
     prepared: Prepared,
     pub(super) stdio: wasi::Stdio,

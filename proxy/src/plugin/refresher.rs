@@ -56,7 +56,7 @@ impl Refresher {
         self.usage.shared.timer.ticks.fetch_add(1, Relaxed);
         let ticked = self.call(|instance| {
             update(instance, set)?;
-            instance.store.data_mut().outbox.left = Outbox::MOST;
+            instance.store.data_mut().outbox.left = Some(Outbox::MOST);
             instance.arm();
             instance.store.data_mut().begin_tick();
             let next = instance.guest.refreshing.call_tick(&mut instance.store);

@@ -88,7 +88,7 @@ fn a_use_that_is_no_use() {
         r#"bad.toml:3:38: error: unknown key `setting` in the use of a plugin
   balancer = { plugin = "round-robin", setting = {} }
                                        ^^^^^^^
-  help: did you mean `settings`? known keys: `plugin`, `settings`, `on-failure`, `deadline`, `memory`, `then`"#,
+  help: did you mean `settings`? known keys: `plugin`, `settings`, `on-failure`, `deadline`, `memory`, `grants`, `then`"#,
     );
     check(
         &with_listener(

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::{metric, plugins_folder, put, start, with_plugins};
 
-/// `/ask/` asks `service` by the plugin `ask`, `/auth/` by the plugin `auth`; `/plain/` asks nobody.
+/// `/ask/` asks `service` by the plugin `ask`, `/auth/` by the plugin `external-auth`; `/plain/` asks nobody.
 fn config(origin: SocketAddr, service: SocketAddr, of_service: &str) -> String {
     let ask = |policy: &str| {
         format!(
@@ -35,8 +35,8 @@ routes = [
   {{ path = "/ask/", upstream = "api", filters = [{closed}] }},
   {{ path = "/open/", upstream = "api", filters = [{open}] }},
   {{ path = "/short/", upstream = "api", filters = [{closed}], timeout = "300ms" }},
-  {{ path = "/auth/", upstream = "api", filters = [{{ plugin = "auth", grants = ["http:auth-service"] }}] }},
-  {{ path = "/both/", upstream = "api", filters = [{closed}, {{ plugin = "auth", grants = ["http:auth-service"] }}, {closed}] }},
+  {{ path = "/auth/", upstream = "api", filters = [{{ plugin = "external-auth", grants = ["http:auth-service"] }}] }},
+  {{ path = "/both/", upstream = "api", filters = [{closed}, {{ plugin = "external-auth", grants = ["http:auth-service"] }}, {closed}] }},
   {{ path = "/picked/", upstream = "picked" }},
 ]
 [upstream.api]
@@ -58,7 +58,7 @@ endpoints = ["{service}"]
     )
 }
 
-const GUESTS: [&str; 2] = ["ask", "auth"];
+const GUESTS: [&str; 2] = ["ask", "external-auth"];
 const PLACE: &str = "plugin=\"ask\",place=\"listener[0].routes[1].filters[0]\"";
 
 #[track_caller]
@@ -169,7 +169,7 @@ fn active_at(proxy: &Proxy, upstream: &str, endpoint: SocketAddr) -> u64 {
 
 #[test]
 fn external_authentication_stamps_the_user_or_answers_in_the_services_words() {
-    authenticates(&guest("auth"));
+    authenticates(&guest("external-auth"));
 }
 
 /// The example in another language: it does the same.
@@ -196,7 +196,7 @@ fn authenticates(wasm: &[u8]) {
     let config = config(origin.address(), service.origin.address(), "");
     let proxy = Proxy::start_with(jackfield_tests::program!(), &with_plugins(&config), |folder| {
         put(&plugins_folder(folder), "ask", &guest("ask"));
-        put(&plugins_folder(folder), "auth", wasm);
+        put(&plugins_folder(folder), "external-auth", wasm);
     });
     let mut client = Client::connect(proxy.address(0));
     for user in ["ada", "bob"] {

@@ -73,13 +73,13 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     let name = table.require("plugin", "\"NAME\"");
     let settings = table.read("settings", settings);
     let on_failure = table.read("on-failure", |value| policy(value, kind));
-    let grants = table.read("grants", grants).unwrap_or_default();
     let defaults = PluginLimits::default();
     let limits = PluginLimits {
         deadline: table.duration("deadline", defaults.deadline),
         memory: table.read("memory", |value| units::size(value, MEMORY)).unwrap_or(defaults.memory),
         body: defaults.body,
     };
+    let grants = table.read("grants", grants).unwrap_or_default();
     let then = match kind {
         PluginKind::HttpFilter => {
             table.refuse(&["then"], "a filter: only a balancer wraps another");

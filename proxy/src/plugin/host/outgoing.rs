@@ -18,11 +18,14 @@ const MOST_HEADER_BYTES: usize = 64 << 10;
 
 impl outgoing::Host for Host {
     fn send(&mut self, request: Outgoing) -> Result<u32, SendError> {
-        if !matches!(self.phase, Phase::Request | Phase::Response | Phase::Tick) {
-            return Err(SendError::Forbidden);
-        }
+        let outbox = match self.phase {
+            Phase::Tick => Some(&mut self.outbox),
+            _ => self.exchange.as_deref_mut().map(|exchange| &mut exchange.outbox),
+        };
+        let outbox = outbox.ok_or(SendError::Forbidden)?;
+        let left = outbox.left.ok_or(SendError::Forbidden)?;
         let upstream = self.usage.granted_upstream(&request.upstream).ok_or(SendError::NotGranted)?;
-        if self.outbox.left == 0 {
+        if left == 0 {
             return Err(SendError::TooMany);
         }
         let Outgoing { method, path, headers, body, timeout, .. } = request;
@@ -30,15 +33,15 @@ impl outgoing::Host for Host {
             return Err(SendError::Malformed);
         }
         let parts = parts(&method, path, headers).ok_or(SendError::Malformed)?;
-        let mut pending = Pending::new(self.outbox.next_ticket, &self.usage.shared);
+        let mut pending = Pending::new(outbox.next_ticket, &self.usage.shared);
         if !pending.hold(body.len()) {
             return Err(SendError::TooMany);
         }
-        self.outbox.next_ticket += 1;
-        self.outbox.left -= 1;
+        outbox.next_ticket += 1;
+        outbox.left = Some(left - 1);
         let timeout = Duration::from_millis(timeout.into());
-        self.outbox.asks.push(Ask { upstream, request: parts, body: body.into(), timeout, pending });
-        Ok(self.outbox.next_ticket - 1)
+        outbox.asks.push(Ask { upstream, request: parts, body: body.into(), timeout, pending });
+        Ok(outbox.next_ticket - 1)
     }
 }
 
