@@ -62,11 +62,6 @@ pub enum LoadError {
          jackfield:plugin@{VERSION}, and of WASI 0.2 its clocks, randomness and standard streams", .0.join(", ")
     )]
     NotGranted(Vec<String>),
-    #[error(
-        "imports jackfield:plugin/http@{VERSION} but does not export jackfield:plugin/replies@{VERSION}: nobody would \
-         hear the replies to what it sends"
-    )]
-    NoReplies,
     #[error("its imports or exports differ from the contract jackfield:plugin@{VERSION}: {0}")]
     Mismatch(String),
 }
@@ -79,11 +74,7 @@ impl Plugin {
         if !inspection.refused.is_empty() {
             return Err(LoadError::NotGranted(inspection.refused));
         }
-        let named = |names: &[String], interface| names.contains(&format!("{PACKAGE}{interface}@{VERSION}"));
-        let exports = |interface| named(&inspection.exports, interface);
-        if named(&inspection.imports, "http") && !exports("replies") {
-            return Err(LoadError::NoReplies);
-        }
+        let exports = |interface| inspection.exports.contains(&format!("{PACKAGE}{interface}@{VERSION}"));
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(one_line(&error));
         let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
         let is = |kind| inspection.kinds.contains(&kind);
