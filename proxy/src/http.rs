@@ -42,7 +42,7 @@ use crate::worker::{Handle, Registration, View, Worker};
 use body::ResponseBody;
 use content::{Content, give_answer, redirect, refuse, respond};
 use deadline::Timers;
-use filters::Way;
+use filters::{Called, Way};
 use forward::{Forward, Response as EndpointResponse, Rest, Sent};
 use record::Record;
 use upgrade::Tunnel;
@@ -209,12 +209,17 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Par
     let upgrade_to = receive::receive(&mut request, http1::max_target(&http.config))?;
     let exchange = Exchange::new(Arc::clone(&connection.client), Some(request));
 
-    let mut way = Way { connection, view: &view, limit: None };
-    let exchange = way.on_request(&http.config.filters, exchange, record).await?;
+    let exchange = match filters::on_request(&view, &http.config.filters, exchange, record)? {
+        Called::All(exchange) => exchange,
+        Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit: None }, record).await?,
+    };
     let found = find_route(http, &exchange)?;
     let route = &http.config.routes[found.index];
-    way.limit = Some(record.began() + route.timeout);
-    let exchange = way.on_request(&route.filters, exchange, record).await?;
+    let limit = Some(route.timeout);
+    let exchange = match filters::on_request(&view, &route.filters, exchange, record)? {
+        Called::All(exchange) => exchange,
+        Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit }, record).await?,
+    };
 
     let (exchange, content) = match exchange.answer {
         Some(_) => give_answer(exchange),
@@ -233,8 +238,14 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Par
         },
     };
 
-    let exchange = way.on_response(&route.filters, exchange, record).await?;
-    let exchange = way.on_response(&http.config.filters, exchange, record).await?;
+    let exchange = match filters::on_response(&view, &route.filters, exchange, record)? {
+        Called::All(exchange) => exchange,
+        Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit }, record).await?,
+    };
+    let exchange = match filters::on_response(&view, &http.config.filters, exchange, record)? {
+        Called::All(exchange) => exchange,
+        Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit }, record).await?,
+    };
     finish(exchange, content)
 }
 

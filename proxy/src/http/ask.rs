@@ -29,12 +29,13 @@ pub async fn settle(
     mut asking: Box<Asking>,
     record: &mut Record,
 ) -> Result<Box<Exchange>, Fault> {
+    let limit = way.limit.map(|limit| record.began() + limit);
     let waiting = Waiting { begin: Instant::now(), busy: record.plugin_time(), record };
     let client = Arc::clone(&exchange.client);
     let mut questions: Vec<Question<'_>> = Vec::new();
     loop {
         for ask in asking.asks.drain(..) {
-            questions.push(Box::pin(question(way, Arc::clone(&client), ask)));
+            questions.push(Box::pin(question(way, limit, Arc::clone(&client), ask)));
         }
         if questions.is_empty() {
             return Ok(exchange);
@@ -81,10 +82,10 @@ async fn first(questions: &mut Vec<Question<'_>>) -> Replied {
     .await
 }
 
-async fn question(way: &Way<'_>, client: Arc<Client>, ask: Ask) -> Replied {
+async fn question(way: &Way<'_>, limit: Option<Instant>, client: Arc<Client>, ask: Ask) -> Replied {
     let Ask { upstream, request, body, timeout, mut pending } = ask;
     let until = Instant::now() + timeout;
-    let until = way.limit.map_or(until, |limit| until.min(limit));
+    let until = limit.map_or(until, |limit| until.min(limit));
     let forward = way.view.upstreams.get(upstream).map(|local| Forward {
         connection: way.connection,
         local,
