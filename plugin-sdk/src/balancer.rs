@@ -114,6 +114,13 @@ impl<B: Balancer> BalancerInstance<B> {
     }
 }
 
+impl<B> BalancerInstance<B> {
+    /// For what it exports beside its kind; none before `configure`.
+    pub fn with<R>(&self, call: impl FnOnce(&mut B) -> R) -> Option<R> {
+        self.0.try_borrow_mut().ok()?.as_mut().map(call)
+    }
+}
+
 impl<B: Balancer> Default for BalancerInstance<B> {
     fn default() -> Self {
         Self::new()
@@ -122,9 +129,12 @@ impl<B: Balancer> Default for BalancerInstance<B> {
 
 /// Exports a type that implements [`Balancer`] from this component: one line at the top level of a
 /// `cdylib` crate. On other targets than wasm32 it only checks the type.
+///
+/// What else the type is for the proxy follows, by the names of the traits:
+/// `balancer!(Oracle, Refreshing, Replies);`.
 #[macro_export]
 macro_rules! balancer {
-    ($balancer:ty) => {
+    ($balancer:ty $(, $extra:ident)* $(,)?) => {
         const _: () = {
             #[cfg(target_arch = "wasm32")]
             mod export {
@@ -153,11 +163,19 @@ macro_rules! balancer {
                 }
 
                 $crate::bindings::balancer::export_balancer!(Component);
+                $($crate::export_extra!($extra, INSTANCE, Component);)*
             }
 
             // Natively: the plugin is a plain library, its type is checked and counts as used.
             #[cfg(not(target_arch = "wasm32"))]
             const _: fn() -> $crate::BalancerInstance<$balancer> = $crate::BalancerInstance::new;
+            $(
+                #[cfg(not(target_arch = "wasm32"))]
+                const _: fn() = || {
+                    fn implements<T: $crate::$extra>() {}
+                    implements::<$balancer>();
+                };
+            )*
         };
     };
 }

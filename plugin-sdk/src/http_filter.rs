@@ -82,6 +82,13 @@ impl<F: HttpFilter> FilterInstance<F> {
     }
 }
 
+impl<F> FilterInstance<F> {
+    /// For what it exports beside its kind; none before `configure`.
+    pub fn with<R>(&self, call: impl FnOnce(&mut F) -> R) -> Option<R> {
+        self.0.try_borrow_mut().ok()?.as_mut().map(call)
+    }
+}
+
 impl<F: HttpFilter> Default for FilterInstance<F> {
     fn default() -> Self {
         Self::new()
@@ -90,9 +97,12 @@ impl<F: HttpFilter> Default for FilterInstance<F> {
 
 /// Exports a type that implements [`HttpFilter`] from this component: one line at the top level of a
 /// `cdylib` crate. On other targets than wasm32 it only checks the type.
+///
+/// What else the type is for the proxy follows, by the names of the traits:
+/// `http_filter!(Auth, Replies);`.
 #[macro_export]
 macro_rules! http_filter {
-    ($filter:ty) => {
+    ($filter:ty $(, $extra:ident)* $(,)?) => {
         const _: () = {
             #[cfg(target_arch = "wasm32")]
             mod export {
@@ -123,11 +133,19 @@ macro_rules! http_filter {
                 }
 
                 $crate::bindings::http_filter::export_http_filter!(Component);
+                $($crate::export_extra!($extra, INSTANCE, Component);)*
             }
 
             // Natively: the plugin is a plain library, its type is checked and counts as used.
             #[cfg(not(target_arch = "wasm32"))]
             const _: fn() -> $crate::FilterInstance<$filter> = $crate::FilterInstance::new;
+            $(
+                #[cfg(not(target_arch = "wasm32"))]
+                const _: fn() = || {
+                    fn implements<T: $crate::$extra>() {}
+                    implements::<$filter>();
+                };
+            )*
         };
     };
 }

@@ -22,6 +22,8 @@
 //! (`wasm-tools component new`), put it into the proxy's plugins folder: its file name is its name.
 //!
 //! An HTTP filter is the same with [`HttpFilter`] and [`http_filter!`]. One crate may have both lines.
+//! What a plugin is beside its kind follows its type in the line: [`Replies`] to requests of its own
+//! ([`http`]), [`Refreshing`] by a timer.
 //!
 //! # The host
 //!
@@ -56,12 +58,16 @@ pub mod bindings;
 pub use wit_bindgen;
 
 mod balancer;
+mod extras;
 mod http_filter;
+#[doc(hidden)]
+pub mod refreshing;
 
 mod host;
 mod raw;
 
 pub mod hash;
+pub mod http;
 mod least;
 mod lottery;
 pub mod metrics;
@@ -75,9 +81,11 @@ pub use balancer::{Balancer, BalancerInstance, EndpointSet, EndpointState, PickC
 pub use host::{
     clock, counters, delegate, endpoints, log, prepared_edits, random, reply, request, request_edit, response,
 };
+pub use http::Replies;
 pub use http_filter::{FilterContext, FilterInstance, HttpFilter, Phases};
 pub use least::least;
 pub use lottery::Lottery;
+pub use refreshing::Refreshing;
 
 pub use bindings::balancer::jackfield::plugin::edits::EditError;
 pub use bindings::balancer::jackfield::plugin::types::{Address, Protocol};

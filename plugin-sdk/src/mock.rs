@@ -6,12 +6,14 @@
 
 pub(crate) mod granted;
 mod host;
+pub(crate) mod http;
 pub(crate) mod imports;
 mod statistics;
 mod walk;
 
 use std::cell::RefCell;
 
+pub use crate::bindings::balancer::jackfield::plugin::http::Outgoing;
 pub use granted::Store;
 pub use host::{Delegate, Endpoint, Header, Host, Response};
 pub use statistics::{assert_proportions, chi_square, chi_square_limit};

@@ -2,7 +2,9 @@
 
 #[cfg(target_arch = "wasm32")]
 pub use crate::bindings::{
-    balancer::jackfield::plugin::{clock, counters, delegate, endpoints, log, metrics, random, reply, request, state},
+    balancer::jackfield::plugin::{
+        clock, counters, delegate, endpoints, http, log, metrics, random, reply, request, state,
+    },
     http_filter::jackfield::plugin::{prepared_edits, request_edit, response},
 };
 

@@ -1,4 +1,5 @@
-//! The body of a request on its way to an endpoint: what comes from the client, or nothing.
+//! The body of a request on its way to an endpoint: what comes from the client, bytes of our own, or
+//! nothing.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -6,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::message;
@@ -17,6 +19,8 @@ pub struct RequestBody(Option<(Client, Rc<Received>)>);
 pub enum Client {
     Http1(message::Incoming),
     Http2(hyper::body::Incoming),
+    /// No client's: a plugin's own request.
+    Own(Full<Bytes>),
 }
 
 /// Why the rest of a body does not come.
@@ -52,6 +56,10 @@ impl RequestBody {
         Self(Some((client, received)))
     }
 
+    pub fn own(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::default() } else { Self::stream(Client::Own(Full::new(bytes)), Rc::default()) }
+    }
+
     /// For whoever wants to know how far it is.
     pub fn watch(&self) -> Option<Rc<Received>> {
         self.0.as_ref().map(|(_, received)| Rc::clone(received))
@@ -68,6 +76,7 @@ impl Client {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Own(body) => body.is_end_stream(),
         }
     }
 
@@ -75,6 +84,7 @@ impl Client {
         match self {
             Self::Http1(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http1),
             Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http2),
+            Self::Own(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
         }
     }
 }
@@ -106,6 +116,7 @@ impl Body for RequestBody {
             None => SizeHint::with_exact(0),
             Some((Client::Http1(body), _)) => body.size_hint(),
             Some((Client::Http2(body), _)) => body.size_hint(),
+            Some((Client::Own(body), _)) => body.size_hint(),
         }
     }
 }

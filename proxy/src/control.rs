@@ -17,7 +17,7 @@ use crate::plugin::{Engine, FileProblem, Library};
 use crate::state::State;
 use crate::telemetry::{AccessLog, Telemetry};
 use crate::worker::{Command, Parts};
-use crate::{admin, health};
+use crate::{admin, health, refresh};
 use prepare::{Before, Found, prepare};
 pub use prepare::{Origin, check};
 use workers::{WorkerThread, bind_admin, bind_new};
@@ -43,6 +43,8 @@ pub struct Control {
     admin: Arc<admin::Shared>,
     /// The tasks of the state's health checks; they end when this is replaced.
     health: Vec<health::Checks>,
+    /// Likewise.
+    timers: Option<refresh::Timers>,
     signals: watch::Signals,
     files: watch::Files,
 }
@@ -76,8 +78,9 @@ impl Control {
         let (library, state) = (prepared.library, prepared.state);
         let files = watch::Files::new(&watched(&origin, &state));
         let health = Vec::new();
+        let timers = None;
         let mut control =
-            Self { origin, engine, library, state, workers, telemetry, access, admin, health, signals, files };
+            Self { origin, engine, library, state, workers, telemetry, access, admin, health, timers, signals, files };
         control.install(parts).await;
         control.after_change(&[]);
         tracing::info!(workers = control.workers.len(), "ready");
@@ -177,6 +180,9 @@ impl Control {
 
     fn after_change(&mut self, known: &[FileProblem]) {
         self.health = self.state.upstreams.iter().map(health::start).collect();
+        // The old ones first: what they know of when to go on is the new ones'.
+        drop(self.timers.take());
+        self.timers = Some(refresh::start(&self.state));
         self.tell(known);
     }
 

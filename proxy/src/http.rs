@@ -1,6 +1,7 @@
 //! THE life of a request: [`handle`] tells it. What comes before it is the connection's
 //! ([`serve`]), what comes after the response's head is the body's, which streams past.
 
+mod ask;
 mod body;
 mod content;
 mod deadline;
@@ -41,6 +42,7 @@ use crate::worker::{Handle, Registration, View, Worker};
 use body::ResponseBody;
 use content::{Content, give_answer, redirect, refuse, respond};
 use deadline::Timers;
+use filters::{Called, Way};
 use forward::{Forward, Response as EndpointResponse, Rest, Sent};
 use record::Record;
 use upgrade::Tunnel;
@@ -207,10 +209,17 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Par
     let upgrade_to = receive::receive(&mut request, http1::max_target(&http.config))?;
     let exchange = Exchange::new(Arc::clone(&connection.client), Some(request));
 
-    let exchange = filters::on_request(&view, &http.config.filters, exchange, record)?;
+    let exchange = match filters::on_request(&view, &http.config.filters, exchange, record)? {
+        Called::All(exchange) => exchange,
+        Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit: None }, record).await?,
+    };
     let found = find_route(http, &exchange)?;
     let route = &http.config.routes[found.index];
-    let exchange = filters::on_request(&view, &route.filters, exchange, record)?;
+    let limit = Some(route.timeout);
+    let exchange = match filters::on_request(&view, &route.filters, exchange, record)? {
+        Called::All(exchange) => exchange,
+        Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit }, record).await?,
+    };
 
     let (exchange, content) = match exchange.answer {
         Some(_) => give_answer(exchange),
@@ -229,8 +238,14 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Par
         },
     };
 
-    let exchange = filters::on_response(&view, &route.filters, exchange, record)?;
-    let exchange = filters::on_response(&view, &http.config.filters, exchange, record)?;
+    let exchange = match filters::on_response(&view, &route.filters, exchange, record)? {
+        Called::All(exchange) => exchange,
+        Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit }, record).await?,
+    };
+    let exchange = match filters::on_response(&view, &http.config.filters, exchange, record)? {
+        Called::All(exchange) => exchange,
+        Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit }, record).await?,
+    };
     finish(exchange, content)
 }
 
@@ -264,6 +279,7 @@ impl Job<'_> {
             local,
             upgrade: self.upgrade_to.as_ref(),
             keep_head,
+            passes_interim: true,
             deadline: record.began() + self.route.timeout,
         };
         let (mut exchange, sent) = forward.send(exchange, record.request_body(body)).await;

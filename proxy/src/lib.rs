@@ -14,6 +14,7 @@ pub mod listener;
 pub mod message;
 pub mod plugin;
 pub mod program;
+pub mod refresh;
 pub mod route;
 pub mod state;
 pub mod tcp;

@@ -2,6 +2,7 @@
 //! ([`Usage`]), and called through a worker's own [`Balancer`] or [`Filter`]. Knows no server and
 //! no socket, and no plugin by name.
 
+mod ask;
 mod balancer;
 mod bindings;
 mod cache;
@@ -17,20 +18,23 @@ mod library;
 mod log;
 mod metrics;
 mod needs;
+mod refresher;
 mod relay;
 mod state;
 mod usage;
 mod wrap;
 
+pub use ask::{Ask, Asks, NoReply, Pending, Replied, Reply};
 pub use balancer::{Balancer, Decision};
 pub use choice::Choice;
 pub use component::{Inspection, LoadError, Plugin};
 pub use engine::Engine;
 pub use exchange::{Answer, Client, Exchange, Protocol};
-pub use filter::{Filter, Outcome};
+pub use filter::{Asking, Filter, Outcome};
 pub use instance::Failure;
 pub use library::{FileProblem, Library};
 pub use metrics::{Metric, Reading, Registry};
+pub use refresher::Refresher;
 pub use state::{Memory, Store, StoreFacts, Stores};
-pub use usage::{Health, Names, Totals, Usage};
+pub use usage::{Health, Names, Timer, Totals, Usage};
 pub use wrap::Wrapped;

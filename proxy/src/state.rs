@@ -126,6 +126,12 @@ impl State {
         self.listeners.get(slot)?.as_ref()
     }
 
+    /// The upstream that a balancer decides for, wrapped or not; none for a filter.
+    pub fn balanced_by(&self, index: UseIndex) -> Option<&Arc<Upstream>> {
+        let chain = |balancer| std::iter::successors(Some(balancer), |outer: &UseIndex| self.config.uses[*outer].then);
+        self.upstreams.iter().find(|upstream| chain(upstream.config.balancer).any(|inner| inner == index))
+    }
+
     /// What outlives the state that ran before takes this one's limits over.
     pub fn take_effect(&self) {
         for listener in self.listeners() {

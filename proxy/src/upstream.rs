@@ -1,6 +1,7 @@
 //! An upstream as all workers share it: its endpoints of the moment, and how to reach them.
 //! [`Local`] is a worker's own part: the balancer's instance and the kept-alive connections.
 
+mod direct;
 mod download;
 pub mod http1;
 mod local;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+pub use direct::{Direct, reasons};
 pub use download::{Download, DownloadError};
 pub use local::{Local, NoEndpoint, Picked};
 pub use pool::{Http2, Lease, Pool, Purpose};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Random, Store};
+use super::{Outgoing, Random, Store};
 use crate::{Address, EndpointSet, EndpointState, FilterContext, PickContext, Protocol, hash};
 
 /// A header line or a note.
@@ -113,6 +113,10 @@ pub struct Host {
     /// Of the plugin's own counters and histograms, by name: the sum, and what was observed.
     pub own_counters: BTreeMap<String, u64>,
     pub own_histograms: BTreeMap<String, Vec<f64>>,
+    /// Upstreams that it may ask, and what it asked of them: the position is the ticket. A test hands
+    /// the reply to `on_reply` itself, and empties the list for the next request.
+    pub http_upstreams: Vec<String>,
+    pub sent: Vec<Outgoing>,
     /// How many host functions were called.
     pub calls: usize,
 }
@@ -148,6 +152,8 @@ impl Default for Host {
             stores: BTreeMap::new(),
             own_counters: BTreeMap::new(),
             own_histograms: BTreeMap::new(),
+            http_upstreams: Vec::new(),
+            sent: Vec::new(),
             calls: 0,
         }
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::needless_pass_by_value)] // the generated signatures
 
 use super::host::Header;
+pub(crate) use super::http;
 use crate::EditError;
 
 type Edit = Result<(), EditError>;
@@ -31,7 +32,7 @@ fn text(value: Option<Vec<u8>>) -> Option<String> {
 }
 
 /// The header's name in lower case, if the contract allows to edit it in this way.
-fn editable(name: &str, value: &[u8]) -> Result<String, EditError> {
+pub(super) fn editable(name: &str, value: &[u8]) -> Result<String, EditError> {
     const FRAMING: [&str; 9] = [
         "connection",
         "content-length",

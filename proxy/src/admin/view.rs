@@ -38,6 +38,8 @@ fn facts_of_usage(usage: &Usage) -> PluginFacts<'_> {
         quarantined: usage.shared.health.is_quarantined(),
         log_dropped: usage.shared.log_dropped(),
         metrics: &usage.shared.metrics,
+        asks: usage.may_ask().then_some(&usage.shared.asks),
+        timer: usage.has_timer().then_some(&usage.shared.timer),
     }
 }
 

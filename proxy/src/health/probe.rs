@@ -1,25 +1,18 @@
 //! One question to an endpoint, on a connection of its own: it is the endpoint that is asked, and
 //! not what a pool remembers of it.
 
-use std::error::Error;
-use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
-use http::{Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
-use crate::config::{HealthCheck, LoadPoll, Probe, UpstreamProtocol, split_host_port};
+use crate::config::{HealthCheck, LoadPoll, Probe};
 use crate::endpoint::Endpoint;
-use crate::tls;
-use crate::upstream::Upstream;
+use crate::upstream::{Direct, Upstream, reasons};
 
 /// A load report is small; what is larger is none.
 const MAX_REPORT: usize = 64 << 10;
@@ -71,61 +64,17 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, String>
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
 }
 
-/// Drives a connection while it lives.
-type Driver = JoinSet<()>;
-
 async fn get(
     upstream: &Upstream,
     endpoint: &Endpoint,
     host: Option<&str>,
     path: &str,
-) -> Result<(Response<Incoming>, Driver), String> {
-    let host = host.unwrap_or(&endpoint.config.name);
-    let stream = TcpStream::connect(endpoint.config.address).await.map_err(|error| error.to_string())?;
-    let wants_http2 = upstream.config.protocol == UpstreamProtocol::Http2;
-    let Some(connector) = &upstream.tls else {
-        return Box::pin(exchange(stream, wants_http2, "http", host, path)).await;
-    };
-    let name = split_host_port(&endpoint.config.name).map_or("", |(name, _)| name);
-    let stream = connector.connect(name, stream, false).await.map_err(|error: io::Error| format!("TLS: {error}"))?;
-    let http2 = tls::endpoint_speaks_http2(&stream);
-    // Boxed: most of it is HTTP/2, which few tasks need.
-    Box::pin(exchange(stream, http2, "https", host, path)).await
-}
-
-async fn exchange<T>(
-    stream: T,
-    http2: bool,
-    scheme: &str,
-    host: &str,
-    path: &str,
-) -> Result<(Response<Incoming>, Driver), String>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let request = Request::get(if http2 { format!("{scheme}://{host}{path}") } else { path.to_owned() });
-    let request = request.header(USER_AGENT, "jackfield-health");
-    let request = if http2 { request.version(Version::HTTP_2) } else { request.header(HOST, host) };
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
-    let io = TokioIo::new(stream);
-    let mut driver = Driver::new();
-    let response = if http2 {
-        let handshake = http2::handshake(TokioExecutor::new(), io);
-        let (mut sender, connection) = handshake.await.map_err(|error| reasons(&error))?;
-        driver.spawn(async { drop(connection.await) });
-        sender.send_request(request).await
-    } else {
-        let (mut sender, connection) = http1::handshake(io).await.map_err(|error| reasons(&error))?;
-        driver.spawn(async { drop(connection.await) });
-        sender.send_request(request).await
-    };
-    response.map(|response| (response, driver)).map_err(|error| reasons(&error))
-}
-
-/// An error and what lies behind it.
-fn reasons(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+) -> Result<(Response<Incoming>, Direct), String> {
+    let request = Request::get(path).header(USER_AGENT, "jackfield-health");
+    let request = request.header(HOST, host.unwrap_or(&endpoint.config.name));
+    let request = request.body(Full::<Bytes>::default()).map_err(|error| error.to_string())?;
+    let mut connection = Direct::connect(upstream, endpoint).await?;
+    Ok((connection.send(request).await?, connection))
 }
 
 fn ranges(expect: &[(u16, u16)]) -> String {

@@ -46,6 +46,8 @@ pub struct Forward<'a> {
     pub upgrade: Option<&'a HeaderValue>,
     /// Keep the head of the request for the filters on the response.
     pub keep_head: bool,
+    /// Whether interim responses are the client's.
+    pub passes_interim: bool,
     /// When the head of the response must be there.
     pub deadline: Instant,
 }
@@ -208,7 +210,7 @@ impl Forward<'_> {
                 return Ok(Response { head: head.parts, rest });
             }
             // 100 the client has from us, HTTP/1.0 knows none of them, and to HTTP/2 hyper sends none.
-            let is_wanted = speaks_interim && self.connection.client.protocol == Protocol::Http1;
+            let is_wanted = speaks_interim && self.passes_interim && self.connection.client.protocol == Protocol::Http1;
             if is_wanted && head.parts.status != http::StatusCode::CONTINUE {
                 self.connection.send_interim(&interim_bytes(head.parts.status, &head.parts.headers));
             }

@@ -27,6 +27,8 @@ pub struct Record {
     id: Option<Box<str>>,
     pub status: StatusCode,
     plugin_time: Duration,
+    /// Wall time that plugins waited for replies.
+    pub plugin_wait: Duration,
     pub reason: Option<String>,
     pub upstream: Option<Arc<Upstream>>,
     pub endpoint: Option<Arc<Endpoint>>,
@@ -50,6 +52,7 @@ impl Record {
             id: None,
             status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
             plugin_time: Duration::ZERO,
+            plugin_wait: Duration::ZERO,
             reason: None,
             upstream: None,
             endpoint: None,
@@ -78,6 +81,11 @@ impl Record {
         RequestBody::stream(client, received)
     }
 
+    /// Wall time spent in plugins so far.
+    pub fn plugin_time(&self) -> Duration {
+        self.plugin_time
+    }
+
     pub fn began(&self) -> Instant {
         self.begin
     }
@@ -95,7 +103,7 @@ impl Record {
             at: SystemTime::now(),
             client: client.address,
             protocol: if client.protocol == Protocol::Http2 { "HTTP/2" } else { "HTTP/1.1" },
-            subject: Subject::Request { method, host, uri, status, id: self.id.take() },
+            subject: Subject::Request { method, host, uri, status, plugin_wait: self.plugin_wait, id: self.id.take() },
             upstream: self.upstream.as_ref().map(|upstream| Arc::clone(&upstream.config.name)),
             endpoint: self.endpoint.take(),
             plugin_time: self.plugin_time,

@@ -257,7 +257,7 @@ fn call_update(instance: &mut Instance<Guest>, set: &Arc<EndpointSet>) -> Result
     result.map_err(|error| instance.update_failure(&error))
 }
 
-fn columns(set: &EndpointSet) -> Columns {
+pub(super) fn columns(set: &EndpointSet) -> Columns {
     let state = |state: &EndpointState| match state {
         EndpointState::Healthy => State::Healthy,
         EndpointState::Unhealthy => State::Unhealthy,

@@ -7,7 +7,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::exports::jackfield::plugin::{balancing, filtering};
+use super::bindings::exports::jackfield::plugin::{balancing, filtering, refreshing, replies};
 use super::cache;
 use super::engine::Engine;
 use super::host::{Host, preview1, wasi};
@@ -29,6 +29,8 @@ pub struct Plugin {
     pub(super) pre: InstancePre<Host>,
     pub(super) balancing: Option<balancing::GuestIndices>,
     pub(super) filtering: Option<filtering::GuestIndices>,
+    pub(super) replies: Option<replies::GuestIndices>,
+    pub(super) refreshing: Option<refreshing::GuestIndices>,
 }
 
 /// What `jackfield plugin inspect` tells.
@@ -98,11 +100,14 @@ impl Plugin {
         if inspection.needs.iter().any(|needed| needed.need == Need::Http) && !inspection.takes_replies() {
             return Err(LoadError::NoReplies);
         }
+        let exports = |interface| inspection.exports.contains(&format!("{PACKAGE}{interface}@{VERSION}"));
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(one_line(&error));
         let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
         let is = |kind| inspection.kinds.contains(&kind);
         let balancing = is(PluginKind::Balancer).then(|| balancing::GuestIndices::new(&pre));
         let filtering = is(PluginKind::HttpFilter).then(|| filtering::GuestIndices::new(&pre));
+        let replies = exports("replies").then(|| replies::GuestIndices::new(&pre));
+        let refreshing = exports("refreshing").then(|| refreshing::GuestIndices::new(&pre));
         Ok(Self {
             name: name.into(),
             digest: cache::digest(wasm),
@@ -110,6 +115,8 @@ impl Plugin {
             engine: engine.clone(),
             balancing: balancing.transpose().map_err(mismatch)?,
             filtering: filtering.transpose().map_err(mismatch)?,
+            replies: replies.transpose().map_err(mismatch)?,
+            refreshing: refreshing.transpose().map_err(mismatch)?,
             pre,
         })
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::ask::Outbox;
 use crate::config::UpstreamIndex;
 use crate::endpoint::stable_hash;
 
@@ -82,6 +83,8 @@ pub struct Exchange {
     pub upstream: Option<UpstreamIndex>,
     /// Wall time spent in plugins.
     pub plugin_time: Duration,
+    /// What the plugin that is being called sends of its own.
+    pub(super) outbox: Outbox,
     /// Bytes that plugins have written into it.
     written: usize,
     notes: Vec<(String, String)>,
@@ -103,6 +106,7 @@ impl Exchange {
             answer: None,
             upstream: None,
             plugin_time: Duration::ZERO,
+            outbox: Outbox::default(),
             written: 0,
             notes: Vec::new(),
             id: OnceCell::new(),

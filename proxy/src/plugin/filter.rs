@@ -5,26 +5,37 @@ use std::time::Instant;
 
 use wasmtime::Store;
 
+use super::ask::{Ask, Outbox, Replied};
 use super::balancer::protocol;
-use super::bindings::exports::jackfield::plugin::filtering::{FilterContext, Guest, Phases};
+use super::bindings::exports::jackfield::plugin::filtering::{self, FilterContext, Phases};
+use super::bindings::exports::jackfield::plugin::replies;
 use super::bindings::jackfield::plugin::types::Address;
 use super::exchange::Exchange;
 use super::host::{Host, Phase};
 use super::instance::{Failure, Instance, Order, OrderState};
 use super::usage::Usage;
-use crate::config::OnFailure;
+use crate::config::{OnFailure, UpstreamIndex};
 
 /// What came of a filter's call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Go on (also when the filter gave an answer: that stands in the exchange).
     Continue,
     /// The plugin failed, and the policy of its use is `closed`.
     Failed,
+    /// Send what it asks for, and tell it of the replies before the request goes on.
+    Asks(Box<Asking>),
 }
 
-/// One of the functions that a filter exports.
-type Call = fn(&Guest, &mut Store<Host>, FilterContext) -> wasmtime::Result<()>;
+/// A filter that waits for replies, in one phase of one request.
+pub struct Asking {
+    /// What is to be sent now.
+    pub asks: Vec<Ask>,
+    phase: Phase,
+    /// How much more it may send.
+    left: Option<usize>,
+    /// What was chosen before the filter was called at all.
+    upstream: Option<UpstreamIndex>,
+}
 
 pub struct Filter {
     usage: Arc<Usage>,
@@ -37,6 +48,12 @@ enum FilterState {
     Ready(Box<Instance<Guest>>),
     Starting(Order<Instance<Guest>>),
     Down,
+}
+
+/// What is called of an instance.
+struct Guest {
+    filtering: filtering::Guest,
+    replies: Option<replies::Guest>,
 }
 
 impl Filter {
@@ -59,25 +76,41 @@ impl Filter {
     }
 
     pub fn on_request(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.run(exchange, Phase::Request, |guest, store, context| guest.call_on_request(store, context))
+        let context = context(&exchange);
+        let call = |guest: &Guest, store: &mut Store<Host>| guest.filtering.call_on_request(store, context);
+        self.begin(exchange, Phase::Request, call)
     }
 
     pub fn on_response(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.run(exchange, Phase::Response, |guest, store, context| guest.call_on_response(store, context))
+        let context = context(&exchange);
+        let call = |guest: &Guest, store: &mut Store<Host>| guest.filtering.call_on_response(store, context);
+        self.begin(exchange, Phase::Response, call)
     }
 
-    /// The call of the instance as it is, and why it failed: see [`super::Balancer::attempt`].
+    /// The call of the instance as it is, and why it failed: see [`super::Balancer::attempt`]. What it
+    /// asks of upstreams is dropped.
     pub fn attempt_request(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Result<(), Failure>) {
-        self.attempt(exchange, Phase::Request, |guest, store, context| guest.call_on_request(store, context))
+        let context = context(&exchange);
+        self.attempt(exchange, Phase::Request, |guest, store| guest.filtering.call_on_request(store, context))
     }
 
     pub fn attempt_response(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Result<(), Failure>) {
-        self.attempt(exchange, Phase::Response, |guest, store, context| guest.call_on_response(store, context))
+        let context = context(&exchange);
+        self.attempt(exchange, Phase::Response, |guest, store| guest.filtering.call_on_response(store, context))
     }
 
-    fn attempt(&mut self, exchange: Box<Exchange>, phase: Phase, call: Call) -> (Box<Exchange>, Result<(), Failure>) {
+    fn attempt(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        phase: Phase,
+        call: impl FnOnce(&Guest, &mut Store<Host>) -> wasmtime::Result<()>,
+    ) -> (Box<Exchange>, Result<(), Failure>) {
         let FilterState::Ready(instance) = &mut self.state else { return (exchange, Ok(())) };
-        call_instance(instance, Instant::now(), exchange, phase, call)
+        exchange.outbox.left = Some(Outbox::MOST);
+        let (mut exchange, result) = call_instance(instance, Instant::now(), exchange, phase, call);
+        exchange.outbox.left = None;
+        exchange.outbox.asks.clear();
+        (exchange, result)
     }
 
     /// Linear memory of the instance, in bytes; 0 while there is none.
@@ -88,20 +121,75 @@ impl Filter {
         }
     }
 
-    fn run(&mut self, exchange: Box<Exchange>, phase: Phase, call: Call) -> (Box<Exchange>, Outcome) {
-        if self.usage.shared.health.is_quarantined() || !self.make_ready() {
+    /// The first call of a phase.
+    fn begin(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        phase: Phase,
+        call: impl FnOnce(&Guest, &mut Store<Host>) -> wasmtime::Result<()>,
+    ) -> (Box<Exchange>, Outcome) {
+        let upstream = exchange.upstream;
+        exchange.outbox.left = Some(Outbox::MOST);
+        let (mut exchange, done) = self.run(exchange, phase, call);
+        let left = exchange.outbox.left.take();
+        let asks = std::mem::take(&mut exchange.outbox.asks);
+        if done.is_none() {
             return (exchange, self.policy());
         }
-        let FilterState::Ready(instance) = &mut self.state else { return (exchange, self.policy()) };
+        if asks.is_empty() || exchange.answer.is_some() {
+            return (exchange, Outcome::Continue);
+        }
+        (exchange, Outcome::Asks(Box::new(Asking { asks, phase, left, upstream })))
+    }
+
+    /// With the exchange that it asked for. [`Outcome::Asks`] again: it waits for the rest of the replies,
+    /// and for those to what it asks for now.
+    pub fn on_reply(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        mut asking: Box<Asking>,
+        replied: Replied,
+    ) -> (Box<Exchange>, Outcome) {
+        let Replied { pending, reply } = replied;
+        let reply = reply.map(replies::Reply::from).map_err(replies::NoReply::from);
+        let call = |guest: &Guest, store: &mut Store<Host>| match &guest.replies {
+            Some(replies) => replies.call_on_reply(store, pending.ticket, reply.as_ref().map_err(|reason| *reason)),
+            None => Ok(()),
+        };
+        exchange.outbox.left = asking.left;
+        let (mut exchange, done) = self.run(exchange, asking.phase, call);
+        asking.asks = std::mem::take(&mut exchange.outbox.asks);
+        asking.left = exchange.outbox.left.take();
+        if done.is_none() {
+            exchange.upstream = asking.upstream;
+            return (exchange, self.policy());
+        }
+        if exchange.answer.is_some() {
+            return (exchange, Outcome::Continue);
+        }
+        (exchange, Outcome::Asks(asking))
+    }
+
+    /// None: the plugin failed, and its policy applies.
+    fn run<R>(
+        &mut self,
+        exchange: Box<Exchange>,
+        phase: Phase,
+        call: impl FnOnce(&Guest, &mut Store<Host>) -> wasmtime::Result<R>,
+    ) -> (Box<Exchange>, Option<R>) {
+        if self.usage.shared.health.is_quarantined() || !self.make_ready() {
+            return (exchange, None);
+        }
+        let FilterState::Ready(instance) = &mut self.state else { return (exchange, None) };
         let (begin, upstream) = (Instant::now(), exchange.upstream);
         let (mut exchange, result) = call_instance(instance, begin, exchange, phase, call);
         let took = begin.elapsed();
         exchange.plugin_time += took;
         self.usage.shared.totals.count(self.worker, took);
         match result {
-            Ok(()) => {
+            Ok(done) => {
                 self.usage.shared.health.succeeded();
-                (exchange, Outcome::Continue)
+                (exchange, Some(done))
             }
             Err(failure) => {
                 self.usage.note_failure(&failure);
@@ -109,7 +197,7 @@ impl Filter {
                 // What a failed filter decided does not count; headers that it changed stay changed.
                 exchange.answer = None;
                 exchange.upstream = upstream;
-                (exchange, self.policy())
+                (exchange, None)
             }
         }
     }
@@ -136,19 +224,18 @@ impl Filter {
 }
 
 /// The exchange travels into the instance and comes back.
-fn call_instance(
+fn call_instance<R>(
     instance: &mut Instance<Guest>,
     begin: Instant,
     exchange: Box<Exchange>,
     phase: Phase,
-    call: Call,
-) -> (Box<Exchange>, Result<(), Failure>) {
-    let context = context(&exchange);
+    call: impl FnOnce(&Guest, &mut Store<Host>) -> wasmtime::Result<R>,
+) -> (Box<Exchange>, Result<R, Failure>) {
     instance.arm();
     let host = instance.store.data_mut();
     host.give_exchange(exchange, phase);
     host.set_clock(begin);
-    let result = call(&instance.guest, &mut instance.store, context);
+    let result = call(&instance.guest, &mut instance.store);
     let exchange = instance.store.data_mut().take_exchange();
     (exchange, result.map_err(|error| instance.failure(&error)))
 }
@@ -157,9 +244,10 @@ fn start(usage: &Arc<Usage>) -> Result<(Instance<Guest>, Phases), Failure> {
     let load = |store: &mut Store<_>, pre: &wasmtime::component::InstancePre<_>| {
         let indices = usage.plugin.filtering.as_ref().ok_or_else(|| wasmtime::format_err!("it is no HTTP filter"))?;
         let instance = pre.instantiate(&mut *store)?;
-        indices.load(store, &instance)
+        let replies = usage.plugin.replies.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
+        Ok(Guest { filtering: indices.load(store, &instance)?, replies })
     };
-    Instance::start(usage, load, |guest, store, settings| guest.call_configure(store, settings))
+    Instance::start(usage, load, |guest, store, settings| guest.filtering.call_configure(store, settings))
 }
 
 fn order(usage: &Arc<Usage>) -> Order<Instance<Guest>> {

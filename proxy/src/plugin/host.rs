@@ -22,6 +22,7 @@ use http::{HeaderName, HeaderValue};
 use prepared::Prepared;
 use wasmtime::ResourceLimiter;
 
+use super::ask::{Ask, Outbox};
 use super::balancer::Balancer;
 use super::bindings::jackfield::plugin::edits::EditError;
 use super::choice::Choice;
@@ -45,6 +46,8 @@ pub struct Host {
     pub(super) choice: Choice,
     pub(super) delegate: Option<Box<Balancer>>,
     pub(super) memory: MemoryLimit,
+    /// Of the timer.
+    pub(super) outbox: Outbox,
     prepared: Prepared,
     pub(super) stdio: wasi::Stdio,
     usage: Arc<Usage>,
@@ -58,6 +61,8 @@ pub(super) enum Phase {
     Pick,
     Request,
     Response,
+    /// Of the timer: there is no request either.
+    Tick,
 }
 
 impl Host {
@@ -72,6 +77,7 @@ impl Host {
             choice: Choice::default(),
             delegate: None,
             memory: MemoryLimit::new(usage.config.limits.memory),
+            outbox: Outbox::default(),
             prepared: Prepared::default(),
             stdio: wasi::Stdio::default(),
             usage: Arc::clone(usage),
@@ -87,6 +93,17 @@ impl Host {
     pub(super) fn give_exchange(&mut self, exchange: Box<Exchange>, phase: Phase) {
         self.exchange = Some(exchange);
         self.phase = phase;
+    }
+
+    /// Begins a call of the timer's instance.
+    pub(super) fn begin_tick(&mut self) {
+        self.phase = Phase::Tick;
+        self.set_clock(Instant::now());
+    }
+
+    pub(super) fn end_tick(&mut self) -> Vec<Ask> {
+        self.phase = Phase::Prepare;
+        std::mem::take(&mut self.outbox.asks)
     }
 
     pub(super) fn set_clock(&mut self, now: Instant) {

@@ -1,10 +1,11 @@
 //! A plugin put to use at one place of the configuration: what all workers share of it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use super::ask::Asks;
 use super::component::Plugin;
 use super::instance::Failure;
 use super::log::LogGate;
@@ -37,6 +38,8 @@ pub struct Shared {
     pub(super) counters: [AtomicU64; 16],
     pub health: Health,
     pub totals: Totals,
+    pub asks: Asks,
+    pub timer: Timer,
     pub(super) log_lines: LogGate,
     pub metrics: Registry,
 }
@@ -45,6 +48,26 @@ impl Shared {
     /// Lines that were too many for the log.
     pub fn log_dropped(&self) -> u64 {
         self.log_lines.dropped()
+    }
+}
+
+/// What is known of a use's timer.
+#[derive(Debug, Default)]
+pub struct Timer {
+    /// Of its own: what fails in `tick` says nothing about decisions, and the other way round.
+    pub health: Health,
+    pub ticks: AtomicU64,
+    /// When the next call is to come; none: at once.
+    due: Mutex<Option<Instant>>,
+}
+
+impl Timer {
+    pub fn due(&self) -> Option<Instant> {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_due(&self, due: Option<Instant>) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
     }
 }
 
@@ -78,23 +101,54 @@ impl Usage {
         let same_use = old.settings == new.settings && old.limits == new.limits && old.grants == new.grants;
         if !same_plugin || !same_use {
             before.shared.health.forget();
+            before.shared.timer.health.forget();
+            before.shared.timer.set_due(None);
         }
         Arc::clone(&before.shared)
     }
 
+    /// The upstream of this name, if it may send requests of its own there.
+    pub(super) fn granted_upstream(&self, name: &str) -> Option<UpstreamIndex> {
+        let is_granted = |grant: &Grant| matches!(grant, Grant::Http(upstream) if **upstream == *name);
+        self.config.grants.iter().any(is_granted).then(|| self.names.get(name).copied()).flatten()
+    }
+
+    /// Whether it may send requests of its own anywhere.
+    pub fn may_ask(&self) -> bool {
+        self.plugin.replies.is_some() && self.config.grants.iter().any(|grant| matches!(grant, Grant::Http(_)))
+    }
+
+    /// Whether it wants to be called from time to time, and may be.
+    pub fn has_timer(&self) -> bool {
+        self.plugin.refreshing.is_some() && self.config.grants.contains(&Grant::Timer)
+    }
+
     /// Counts a failure, and says so in the log where that is news.
     pub(super) fn note_failure(&self, failure: &Failure) {
+        let first = "plugin failed; its failure policy applies";
+        let again = "plugin keeps failing; quarantined, its failure policy applies without calling it";
+        self.note(failure, &self.shared.health, [first, again]);
+    }
+
+    /// The same of a call by the timer.
+    pub(super) fn note_timer_failure(&self, failure: &Failure) {
+        let first = "plugin failed in its timer; it is called again";
+        let again = "plugin keeps failing in its timer; quarantined, its timer is not called";
+        self.note(failure, &self.shared.timer.health, [first, again]);
+    }
+
+    fn note(&self, failure: &Failure, health: &Health, [first, again]: [&str; 2]) {
         self.shared.totals.failures.fetch_add(1, Relaxed);
-        let news = self.shared.health.failed(failure);
+        let news = health.failed(failure);
         let (plugin, place, backtrace) = (&*self.config.plugin, &*self.config.label, failure.backtrace());
         match news {
             News::None => {}
             News::First => {
-                tracing::warn!(plugin, place, %failure, backtrace, "plugin failed; its failure policy applies");
+                tracing::warn!(plugin, place, %failure, backtrace, "{first}");
             }
             News::Quarantined(pause) => tracing::error!(
                 plugin, place, %failure, backtrace, pause_ms = pause.as_millis() as u64,
-                "plugin keeps failing; quarantined, its failure policy applies without calling it"
+                "{again}"
             ),
         }
     }

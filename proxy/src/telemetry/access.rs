@@ -49,6 +49,8 @@ pub enum Subject {
         /// As the client sent it.
         uri: Uri,
         status: u16,
+        /// Wall time that plugins waited for replies to requests of their own.
+        plugin_wait: Duration,
         id: Option<Box<str>>,
     },
     Connection {

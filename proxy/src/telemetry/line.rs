@@ -57,6 +57,9 @@ fn fields(entry: &Entry, field: &mut dyn FnMut(&'static str, Value<'_>)) {
     field("upstream", entry.upstream.as_deref().into());
     field("endpoint", entry.endpoint.as_ref().map(|endpoint| endpoint.config.name.as_str()).into());
     field("plugin_us", micros(entry.plugin_time));
+    if let Subject::Request { plugin_wait, .. } = &entry.subject {
+        field("plugin_wait_us", micros(*plugin_wait));
+    }
     field("total_us", micros(entry.total_time));
     field("received", Value::Number(entry.received));
     field("sent", Value::Number(entry.sent));
@@ -107,6 +110,7 @@ mod tests {
                 host: Some(HeaderValue::from_bytes(b"a\xffb").unwrap()),
                 uri: Uri::from_static("/a?b=c"),
                 status: 502,
+                plugin_wait: Duration::from_micros(7),
                 id: None,
             },
             upstream: Some("api".into()),
@@ -130,8 +134,8 @@ mod tests {
         assert_eq!(
             line(LogFormat::Text, &entry()),
             "2023-11-14T22:13:20.123Z client=192.0.2.1:5000 protocol=HTTP/1.1 method=GET host=\"a\\u{fffd}b\" \
-             path=\"/a?b=c\" status=502 upstream=api endpoint=- plugin_us=12 total_us=3000 received=0 sent=129 \
-             id=- error=\"refused\\n\\\"GET\\\" / forged\"\n"
+             path=\"/a?b=c\" status=502 upstream=api endpoint=- plugin_us=12 plugin_wait_us=7 \
+             total_us=3000 received=0 sent=129 id=- error=\"refused\\n\\\"GET\\\" / forged\"\n"
         );
     }
 

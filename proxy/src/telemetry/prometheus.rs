@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::page::Page;
 use super::{ListenerMetrics, RequestMetrics, Telemetry};
 use crate::endpoint::{Endpoint, EndpointSet, EndpointState};
-use crate::plugin::{Reading, Registry, StoreFacts};
+use crate::plugin::{Asks, Reading, Registry, StoreFacts, Timer};
 
 /// What is there at the moment of a scrape.
 pub struct Scrape<'a> {
@@ -39,6 +39,10 @@ pub struct PluginFacts<'a> {
     pub log_dropped: u64,
     /// The plugin's own.
     pub metrics: &'a Registry,
+    /// None: it sends no requests of its own.
+    pub asks: Option<&'a Asks>,
+    /// None: it has no timer.
+    pub timer: Option<&'a Timer>,
 }
 
 const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -177,6 +181,40 @@ impl Scrape<'_> {
             for plugin in &self.plugins {
                 page.sample(&name, &[("plugin", plugin.plugin), ("place", plugin.place)], value(plugin));
             }
+        }
+        self.asks(page);
+        self.timers(page);
+    }
+
+    fn asks(&self, page: &mut Page) {
+        let asks = || self.plugins.iter().filter_map(|plugin| Some((plugin, plugin.asks?)));
+        let name = "jackfield_plugin_requests_total";
+        page.family(name, "counter", "Requests of a plugin's own, by what came of them.");
+        for (plugin, asks) in asks() {
+            for (outcome, count) in asks.ends() {
+                let labels = [("plugin", plugin.plugin), ("place", plugin.place), ("outcome", outcome)];
+                page.sample(name, &labels, count);
+            }
+        }
+        let name = "jackfield_plugin_requests_active";
+        page.family(name, "gauge", "Requests of a plugin's own that wait for their replies.");
+        for (plugin, asks) in asks() {
+            page.sample(name, &[("plugin", plugin.plugin), ("place", plugin.place)], asks.active());
+        }
+    }
+
+    fn timers(&self, page: &mut Page) {
+        let timers = || self.plugins.iter().filter_map(|plugin| Some((plugin, plugin.timer?)));
+        let name = "jackfield_plugin_ticks_total";
+        page.family(name, "counter", "Calls of a plugin's timer.");
+        for (plugin, timer) in timers() {
+            page.sample(name, &[("plugin", plugin.plugin), ("place", plugin.place)], timer.ticks.load(Relaxed));
+        }
+        let name = "jackfield_plugin_timer_quarantined";
+        page.family(name, "gauge", "1 while the plugin's timer is not called.");
+        for (plugin, timer) in timers() {
+            let quarantined = u8::from(timer.health.is_quarantined());
+            page.sample(name, &[("plugin", plugin.plugin), ("place", plugin.place)], quarantined);
         }
     }
 

@@ -95,6 +95,8 @@ fn page() -> Samples {
     let set = Arc::new(EndpointSet::new(1, endpoints, states, Duration::from_secs(1)));
     let (own, others) = (Registry::default(), Registry::default());
     own_metrics(&own, &others);
+    let asks = Asks::default();
+    let timer = Timer::default();
     let plugin = |place, metrics| PluginFacts {
         plugin: "round-robin",
         place,
@@ -104,6 +106,8 @@ fn page() -> Samples {
         quarantined: true,
         log_dropped: 8,
         metrics,
+        asks: Some(&asks),
+        timer: Some(&timer),
     };
     let plugins = vec![plugin("upstream.api.balancer", &own), plugin("upstream.b.balancer", &others)];
     let upstreams = vec![UpstreamFacts { name: "api", metrics: &metrics, set }];
@@ -174,6 +178,14 @@ fn the_page_is_valid_and_complete() {
         ("plugin_size_count", &use_of, 4.0),
         ("state_bytes", &[("store", "shared")], 2.0),
         ("state_evictions_total", &[("store", "shared")], 4.0),
+        ("plugin_requests_active", &use_of, 0.0),
+        (
+            "plugin_requests_total",
+            &[("plugin", "round-robin"), ("place", "upstream.api.balancer"), ("outcome", "timeout")],
+            0.0,
+        ),
+        ("plugin_ticks_total", &use_of, 0.0),
+        ("plugin_timer_quarantined", &use_of, 0.0),
     ] {
         assert_eq!(value(name, labels), Some(expected), "{name} {labels:?}");
     }

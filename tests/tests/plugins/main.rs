@@ -1,5 +1,6 @@
 //! Plugins: hostile ones, broken files, swaps at run time, the cache of compiled ones.
 
+mod ask;
 mod author;
 mod cache;
 mod core_modules;
@@ -12,6 +13,7 @@ mod meddle;
 mod metrics;
 mod state;
 mod swap;
+mod timer;
 mod twins;
 mod typescript;
 mod wasi;

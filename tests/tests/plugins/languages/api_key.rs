@@ -98,7 +98,7 @@ fn ten_thousand_requests_leave_nothing_behind(host: &Host, wasm: &[u8]) {
         let known = turn % 2 == 0;
         let key = if known { "k-2" } else { &long };
         let (exchange, outcome) = filter.on_request(request(&[("x-api-key", key)]));
-        assert_eq!(outcome, Outcome::Continue);
+        assert!(matches!(outcome, Outcome::Continue));
         let consumer = exchange.request.as_ref().unwrap().headers.get("x-consumer");
         assert_eq!(consumer.map(|consumer| consumer.to_str().unwrap()), known.then_some("bob"));
         assert_eq!(exchange.answer.map(|answer| answer.status.as_u16()), (!known).then_some(401));
