@@ -4,6 +4,7 @@
 
 mod balancer;
 mod bindings;
+mod body;
 mod cache;
 mod choice;
 mod component;
@@ -18,6 +19,7 @@ mod relay;
 mod usage;
 
 pub use balancer::{Balancer, Decision};
+pub use body::{Delivery, Side, Verdict};
 pub use choice::Choice;
 pub use component::{Inspection, LoadError, Plugin};
 pub use engine::Engine;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::exports::jackfield::plugin::{balancing, filtering};
+use super::bindings::exports::jackfield::plugin::{balancing, body_filtering, filtering};
 use super::cache;
 use super::engine::Engine;
 use super::host::{Host, wasi};
@@ -24,6 +24,7 @@ pub struct Plugin {
     pub(super) pre: InstancePre<Host>,
     pub(super) balancing: Option<balancing::GuestIndices>,
     pub(super) filtering: Option<filtering::GuestIndices>,
+    pub(super) bodies: Option<body_filtering::GuestIndices>,
 }
 
 /// What `jackfield plugin inspect` tells.
@@ -77,12 +78,15 @@ impl Plugin {
         let is = |kind| inspection.kinds.contains(&kind);
         let balancing = is(PluginKind::Balancer).then(|| balancing::GuestIndices::new(&pre));
         let filtering = is(PluginKind::HttpFilter).then(|| filtering::GuestIndices::new(&pre));
+        let sees_bodies = inspection.exports.contains(&export("body-filtering"));
+        let bodies = sees_bodies.then(|| body_filtering::GuestIndices::new(&pre));
         Ok(Self {
             name: name.into(),
             digest: cache::digest(wasm),
             engine: engine.clone(),
             balancing: balancing.transpose().map_err(mismatch)?,
             filtering: filtering.transpose().map_err(mismatch)?,
+            bodies: bodies.transpose().map_err(mismatch)?,
             pre,
         })
     }
@@ -136,10 +140,9 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
         .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
         .map(|(name, _)| name.to_owned())
         .collect();
-    let ours = |interface: &str| exports.iter().any(|export| *export == format!("{PACKAGE}{interface}@{VERSION}"));
     let kinds = [(PluginKind::Balancer, "balancing"), (PluginKind::HttpFilter, "filtering")]
         .into_iter()
-        .filter(|(_, interface)| ours(interface))
+        .filter(|(_, interface)| exports.contains(&export(interface)))
         .map(|(kind, _)| kind)
         .collect::<Vec<_>>();
     if kinds.is_empty() {
@@ -150,6 +153,11 @@ fn inspect(engine: &Engine, component: &Component) -> Result<Inspection, LoadErr
     }
     let refused = imports.iter().filter(|import| !is_offered(import)).cloned().collect();
     Ok(Inspection { kinds, imports, exports, refused })
+}
+
+/// How the export of an interface of the contract is called.
+fn export(interface: &str) -> String {
+    format!("{PACKAGE}{interface}@{VERSION}")
 }
 
 fn is_offered(import: &str) -> bool {

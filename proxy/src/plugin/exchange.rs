@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -68,6 +68,12 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// Notes by their keys. There when there is one; shared with what is forked off.
+#[derive(Debug, Clone, Default)]
+struct Notes(Option<Arc<Mutex<NoteList>>>);
+
+type NoteList = Vec<(String, String)>;
+
 #[derive(Debug)]
 pub struct Exchange {
     pub client: Arc<Client>,
@@ -84,7 +90,7 @@ pub struct Exchange {
     pub plugin_time: Duration,
     /// Bytes that plugins have written into it.
     written: usize,
-    notes: Vec<(String, String)>,
+    notes: Notes,
     id: OnceCell<String>,
 }
 
@@ -104,7 +110,7 @@ impl Exchange {
             upstream: None,
             plugin_time: Duration::ZERO,
             written: 0,
-            notes: Vec::new(),
+            notes: Notes::default(),
             id: OnceCell::new(),
         })
     }
@@ -144,8 +150,9 @@ impl Exchange {
         cookies(headers).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    pub fn note(&self, key: &str) -> Option<&str> {
-        self.notes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    pub fn note(&self, key: &str) -> Option<String> {
+        let notes = self.notes.lock()?;
+        notes.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
     }
 
     /// False when there are too many, or the value is too long.
@@ -153,15 +160,46 @@ impl Exchange {
         if key.len() + value.len() > Self::MAX_NOTE_BYTES {
             return false;
         }
-        if let Some(note) = self.notes.iter_mut().find(|(name, _)| *name == key) {
+        self.notes.share();
+        let Some(mut notes) = self.notes.lock() else { return false };
+        if let Some(note) = notes.iter_mut().find(|(name, _)| *name == key) {
             note.1 = value;
             return true;
         }
-        let fits = self.notes.len() < Self::MAX_NOTES;
+        let fits = notes.len() < Self::MAX_NOTES;
         if fits {
-            self.notes.push((key, value));
+            notes.push((key, value));
         }
         fits
+    }
+
+    /// For a body that passes beside: the same request and its notes, and nothing that would be
+    /// decided twice.
+    pub fn fork(&mut self) -> Box<Self> {
+        self.notes.share();
+        Box::new(Self {
+            client: Arc::clone(&self.client),
+            request: self.request.clone(),
+            response: self.response.clone(),
+            reply: Vec::new(),
+            answer: None,
+            upstream: None,
+            plugin_time: Duration::ZERO,
+            written: 0,
+            notes: self.notes.clone(),
+            id: OnceCell::from(self.id().to_owned()),
+        })
+    }
+}
+
+impl Notes {
+    fn lock(&self) -> Option<MutexGuard<'_, NoteList>> {
+        // Nobody panics in the middle of a change.
+        self.0.as_ref().map(|notes| notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn share(&mut self) {
+        self.0.get_or_insert_default();
     }
 }
 

@@ -6,13 +6,15 @@ use std::time::Instant;
 use wasmtime::Store;
 
 use super::balancer::protocol;
-use super::bindings::exports::jackfield::plugin::filtering::{FilterContext, Guest, Phases};
+use super::bindings::exports::jackfield::plugin::body_filtering::{self, Verdict as Said};
+use super::bindings::exports::jackfield::plugin::filtering::{self, FilterContext, Phases};
 use super::bindings::jackfield::plugin::types::Address;
+use super::body::{self, Deliveries, Delivery, Side, Verdict};
 use super::exchange::Exchange;
 use super::host::{Host, Phase};
 use super::instance::{Failure, Instance, Order, OrderState};
 use super::usage::Usage;
-use crate::config::OnFailure;
+use crate::config::{Grant, OnFailure};
 
 /// What came of a filter's call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +29,19 @@ pub struct Filter {
     usage: Arc<Usage>,
     worker: usize,
     state: FilterState,
+    wants: Wants,
+}
+
+/// The calls that a use wants.
+struct Wants {
     phases: Phases,
+    bodies: Deliveries,
+}
+
+/// What the plugin exports, as far as the use is granted it.
+struct Guest {
+    filtering: filtering::Guest,
+    bodies: Option<body_filtering::Guest>,
 }
 
 enum FilterState {
@@ -39,8 +53,8 @@ enum FilterState {
 impl Filter {
     /// With a fresh instance. Not for workers: it runs the plugin's start and `configure`.
     pub fn start(usage: &Arc<Usage>, worker: usize) -> Result<Self, Failure> {
-        let (instance, phases) = start(usage)?;
-        Ok(Self { usage: Arc::clone(usage), worker, state: FilterState::Ready(Box::new(instance)), phases })
+        let (instance, wants) = start(usage)?;
+        Ok(Self { usage: Arc::clone(usage), worker, state: FilterState::Ready(Box::new(instance)), wants })
     }
 
     pub fn usage(&self) -> &Arc<Usage> {
@@ -48,46 +62,79 @@ impl Filter {
     }
 
     pub fn wants_request(&self) -> bool {
-        self.phases.contains(Phases::REQUEST)
+        self.wants.phases.contains(Phases::REQUEST)
     }
 
     pub fn wants_response(&self) -> bool {
-        self.phases.contains(Phases::RESPONSE)
+        self.wants.phases.contains(Phases::RESPONSE)
     }
 
     pub fn on_request(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.run(exchange, Phase::Request, |guest, store, context| guest.call_on_request(store, context))
+        let context = context(&exchange);
+        let call = |guest: &Guest, store: &mut Store<Host>| guest.filtering.call_on_request(store, context);
+        let (exchange, done) = self.run(exchange, Phase::Request, call);
+        (exchange, done.map_or_else(|| self.policy(), |()| Outcome::Continue))
     }
 
     pub fn on_response(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
-        self.run(exchange, Phase::Response, |guest, store, context| guest.call_on_response(store, context))
+        let context = context(&exchange);
+        let call = |guest: &Guest, store: &mut Store<Host>| guest.filtering.call_on_response(store, context);
+        let (exchange, done) = self.run(exchange, Phase::Response, call);
+        (exchange, done.map_or_else(|| self.policy(), |()| Outcome::Continue))
     }
 
-    fn run(
+    pub fn delivery(&self, side: Side) -> Delivery {
+        self.wants.bodies.of(side)
+    }
+
+    /// A piece of a body, or all of it: as [`Self::delivery`] says.
+    pub fn on_body(
+        &mut self,
+        exchange: Box<Exchange>,
+        side: Side,
+        bytes: &[u8],
+        end: bool,
+    ) -> (Box<Exchange>, Verdict) {
+        let call = |guest: &Guest, store: &mut Store<Host>| match (&guest.bodies, side) {
+            (None, _) => Ok(Said::Pass),
+            (Some(bodies), Side::Request) => bodies.call_on_request_body(store, bytes, end),
+            (Some(bodies), Side::Response) => bodies.call_on_response_body(store, bytes, end),
+        };
+        let (exchange, said) = self.run(exchange, body::phase(side, self.delivery(side)), call);
+        let verdict = match (said, self.policy()) {
+            (Some(said), _) => said.into(),
+            (None, Outcome::Continue) => Verdict::Open,
+            (None, Outcome::Failed) => Verdict::Failed,
+        };
+        (exchange, verdict)
+    }
+
+    /// None: the plugin failed, and its policy applies.
+    fn run<R>(
         &mut self,
         exchange: Box<Exchange>,
         phase: Phase,
-        call: impl FnOnce(&Guest, &mut Store<Host>, FilterContext) -> wasmtime::Result<()>,
-    ) -> (Box<Exchange>, Outcome) {
+        call: impl FnOnce(&Guest, &mut Store<Host>) -> wasmtime::Result<R>,
+    ) -> (Box<Exchange>, Option<R>) {
         if self.usage.shared.health.is_quarantined() || !self.make_ready() {
-            return (exchange, self.policy());
+            return (exchange, None);
         }
-        let FilterState::Ready(instance) = &mut self.state else { return (exchange, self.policy()) };
+        let FilterState::Ready(instance) = &mut self.state else { return (exchange, None) };
         let begin = Instant::now();
-        let (context, upstream) = (context(&exchange), exchange.upstream);
+        let upstream = exchange.upstream;
         instance.arm();
         let host = instance.store.data_mut();
         host.give_exchange(exchange, phase);
         host.set_clock(begin);
-        let result = call(&instance.guest, &mut instance.store, context);
+        let result = call(&instance.guest, &mut instance.store);
         let mut exchange = instance.store.data_mut().take_exchange();
         let took = begin.elapsed();
         exchange.plugin_time += took;
         self.usage.shared.totals.count(self.worker, took);
         match result {
-            Ok(()) => {
+            Ok(done) => {
                 self.usage.shared.health.succeeded();
-                (exchange, Outcome::Continue)
+                (exchange, Some(done))
             }
             Err(error) => {
                 self.usage.note_failure(&instance.failure(&error));
@@ -95,7 +142,7 @@ impl Filter {
                 // What a failed filter decided does not count; headers that it changed stay changed.
                 exchange.answer = None;
                 exchange.upstream = upstream;
-                (exchange, self.policy())
+                (exchange, None)
             }
         }
     }
@@ -121,13 +168,22 @@ impl Filter {
     }
 }
 
-fn start(usage: &Arc<Usage>) -> Result<(Instance<Guest>, Phases), Failure> {
+fn start(usage: &Arc<Usage>) -> Result<(Instance<Guest>, Wants), Failure> {
+    let bodies = usage.plugin.bodies.as_ref().filter(|_| usage.config.grants.contains(&Grant::Body));
     let load = |store: &mut Store<_>, pre: &wasmtime::component::InstancePre<_>| {
         let indices = usage.plugin.filtering.as_ref().ok_or_else(|| wasmtime::format_err!("it is no HTTP filter"))?;
         let instance = pre.instantiate(&mut *store)?;
-        indices.load(store, &instance)
+        let bodies = bodies.map(|indices| indices.load(&mut *store, &instance)).transpose()?;
+        Ok(Guest { filtering: indices.load(store, &instance)?, bodies })
     };
-    Instance::start(usage, load, |guest, store, settings| guest.call_configure(store, settings))
+    Instance::start(usage, load, |guest, store, settings| {
+        let phases = match guest.filtering.call_configure(&mut *store, settings)? {
+            Ok(phases) => phases,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let wishes = guest.bodies.as_ref().map(|bodies| bodies.call_deliveries(store)).transpose()?;
+        Ok(Ok(Wants { phases, bodies: wishes.map_or_else(Deliveries::default, Deliveries::from) }))
+    })
 }
 
 fn order(usage: &Arc<Usage>) -> Order<Instance<Guest>> {
