@@ -2,6 +2,7 @@
 //! connection goes back to its pool, and the access log and metrics hear of it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,6 +28,8 @@ pub struct Record {
     id: Option<Box<str>>,
     pub status: StatusCode,
     plugin_time: Duration,
+    /// Of filters that see bodies as they pass, after the head.
+    body_time: Option<Rc<Cell<Duration>>>,
     pub reason: Option<String>,
     pub upstream: Option<Arc<Upstream>>,
     pub endpoint: Option<Arc<Endpoint>>,
@@ -50,6 +53,7 @@ impl Record {
             id: None,
             status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
             plugin_time: Duration::ZERO,
+            body_time: None,
             reason: None,
             upstream: None,
             endpoint: None,
@@ -75,7 +79,12 @@ impl Record {
         }
         let received = Rc::<Received>::default();
         self.received = Some(Rc::clone(&received));
-        RequestBody::stream(client, received)
+        RequestBody::Stream(client, received)
+    }
+
+    /// Where filters that see bodies as they pass add up their time.
+    pub fn body_time(&mut self) -> Rc<Cell<Duration>> {
+        Rc::clone(self.body_time.get_or_insert_default())
     }
 
     pub fn began(&self) -> Instant {
@@ -98,7 +107,7 @@ impl Record {
             subject: Subject::Request { method, host, uri, status, id: self.id.take() },
             upstream: self.upstream.as_ref().map(|upstream| Arc::clone(&upstream.config.name)),
             endpoint: self.endpoint.take(),
-            plugin_time: self.plugin_time,
+            plugin_time: self.plugin_time + self.body_time.take().map_or(Duration::ZERO, |time| time.get()),
             total_time: took,
             received,
             sent: self.sent,

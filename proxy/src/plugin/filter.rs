@@ -69,6 +69,15 @@ impl Filter {
         self.wants.phases.contains(Phases::RESPONSE)
     }
 
+    /// Head or body.
+    pub fn sees_response(&self) -> bool {
+        self.wants_response() || self.delivery(Side::Response) != Delivery::Never
+    }
+
+    pub fn sees_bodies(&self) -> bool {
+        [Side::Request, Side::Response].iter().any(|side| self.delivery(*side) != Delivery::Never)
+    }
+
     pub fn on_request(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
         let context = context(&exchange);
         let call = |guest: &Guest, store: &mut Store<Host>| guest.filtering.call_on_request(store, context);

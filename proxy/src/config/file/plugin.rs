@@ -5,13 +5,15 @@ use super::name::suggest;
 use super::table::Table;
 use super::units;
 use super::value::Value;
-use crate::config::{OnFailure, Place, PluginKind, PluginLimits, PluginUse, UseIndex};
+use crate::config::{Grant, OnFailure, Place, PluginKind, PluginLimits, PluginUse, UseIndex};
 
 const DEFAULT_BALANCER: &str = "round-robin";
 /// Each wrapped balancer runs on top of the stack of the one that wraps it.
 const DEEPEST: usize = 8;
 /// One page of Wasm memory, and what a 32-bit memory can be at most.
 const MEMORY: std::ops::RangeInclusive<usize> = 64 << 10..=4 << 30;
+/// The longest body that is held for a filter.
+const BODY: std::ops::RangeInclusive<usize> = 1..=1 << 30;
 
 /// `filters = [...]`; `label` is the place of the table that holds it.
 pub fn filters(table: &mut Table<'_, '_>, label: &str) -> Vec<UseIndex> {
@@ -77,8 +79,10 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     let limits = PluginLimits {
         deadline: table.duration("deadline", defaults.deadline),
         memory: table.read("memory", |value| units::size(value, MEMORY)).unwrap_or(defaults.memory),
-        body: defaults.body,
+        body: body_limit(&mut table, kind).unwrap_or(defaults.body),
     };
+    check_body(&table, limits);
+    let grants = table.read("grants", grants).unwrap_or_default();
     let then = match kind {
         PluginKind::HttpFilter => {
             table.refuse(&["then"], "a filter: only a balancer wraps another");
@@ -96,10 +100,33 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
         settings: settings.unwrap_or_else(|| "{}".to_owned()),
         on_failure: on_failure.unwrap_or(default_policy(kind)),
         limits,
-        grants: Vec::new(),
+        grants,
         then,
         ..plain(name, kind, label, value.place)
     }))
+}
+
+fn body_limit(table: &mut Table<'_, '_>, kind: PluginKind) -> Option<usize> {
+    if kind == PluginKind::Balancer {
+        table.refuse(&["body"], "a balancer: only a filter sees bodies");
+        return None;
+    }
+    table.read("body", |value| units::size(value, BODY))
+}
+
+/// A body that is handed over whole lies in the plugin's memory.
+fn check_body(table: &Table<'_, '_>, limits: PluginLimits) {
+    if limits.body <= limits.memory {
+        return;
+    }
+    let problem = Problem::new("a body of the length that `body` allows does not fit into the plugin's `memory`");
+    let help = format!("more `memory` than {} bytes, or a smaller `body` than {}", limits.memory, limits.body);
+    table.check.report(table.peek("body").map_or(table.place, |body| body.place), problem.help(help));
+}
+
+/// Only what body filters need, until all grants are read here.
+fn grants(value: &Value<'_>) -> Result<Vec<Grant>, Problem> {
+    value.list()?.iter().map(|grant| grant.choice(&[("body", ())]).map(|()| Grant::Body)).collect()
 }
 
 fn settings(value: &Value<'_>) -> Result<String, Problem> {
