@@ -18,11 +18,7 @@ pub fn pass_response(filter: &mut impl BodyFilter, pieces: &[&[u8]]) -> Option<V
     pass(delivery, pieces, |chunk, end| filter.on_response_body(chunk, end))
 }
 
-fn pass(
-    delivery: Delivery,
-    pieces: &[&[u8]],
-    mut call: impl FnMut(Vec<u8>, bool) -> Verdict,
-) -> Option<Vec<u8>> {
+fn pass(delivery: Delivery, pieces: &[&[u8]], mut call: impl FnMut(Vec<u8>, bool) -> Verdict) -> Option<Vec<u8>> {
     let whole = pieces.concat();
     let chunks: Vec<&[u8]> = match delivery {
         Delivery::Never => return Some(whole),

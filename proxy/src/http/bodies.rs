@@ -53,27 +53,21 @@ impl Bodies<'_> {
             return Ok((exchange, body));
         }
         let received = body.watch();
-        // There is nothing to wait for, and the request may stay one without a body.
-        let at_once = body.is_none();
         let desk = Rc::new(Desk::new(self.view, Side::Request, exchange));
-        let seen = self.connection.timers.until(self.deadline, pin!(see_whole(&desk, stages, body, at_once))).await;
-        let Seen { body, later } = seen.unwrap_or(Err(Stop::Late)).map_err(Fault::from)?;
+        let seen = self.connection.timers.until(self.deadline, pin!(see_whole(&desk, stages, body))).await;
+        let Seen { mut body, later } = seen.unwrap_or(Err(Stop::Late)).map_err(Fault::from)?;
         exchange = desk.close()?;
         record.follow(&exchange);
         if exchange.answer.is_some() {
             return Ok((exchange, body));
         }
-        let length = if later.is_empty() { body.size_hint().exact() } else { None };
-        if let Some(parts) = &mut exchange.request {
-            tell_length(&mut parts.headers, length);
-        }
-        let body = if later.is_empty() {
-            body
-        } else {
+        if !later.is_empty() {
             let desk = Rc::new(Desk::beside(self.view, Side::Request, &mut exchange, record.body_time()));
-            let received = received.unwrap_or_else(Rc::<Received>::default);
-            RequestBody::Filtered(Box::pin(Passing::new(body, later, desk)), received)
-        };
+            body = pass(body, later, desk, received).await?;
+        }
+        if let Some(parts) = &mut exchange.request {
+            tell_length(&mut parts.headers, body.size_hint().exact());
+        }
         Ok((exchange, body))
     }
 
@@ -100,7 +94,7 @@ impl Bodies<'_> {
             return Ok((exchange, Content::Seen(Box::new(source))));
         }
         let desk = Rc::new(Desk::new(self.view, Side::Response, exchange));
-        let seen = self.connection.timers.until(self.deadline, pin!(see_whole(&desk, stages, source, false))).await;
+        let seen = self.connection.timers.until(self.deadline, pin!(see_whole(&desk, stages, source))).await;
         let Seen { mut body, later } = seen.unwrap_or(Err(Stop::Late)).map_err(Fault::from)?;
         exchange = desk.close()?;
         record.follow(&exchange);
@@ -109,12 +103,11 @@ impl Bodies<'_> {
             head_of(&mut exchange)?.headers.remove(CONTENT_LENGTH);
             return Ok((exchange, Content::Seen(Box::new(Held::default().into()))));
         }
-        let length = if later.is_empty() { body.size_hint().exact() } else { None };
-        tell_length(&mut head_of(&mut exchange)?.headers, length);
         if !later.is_empty() {
             let desk = Rc::new(Desk::beside(self.view, Side::Response, &mut exchange, record.body_time()));
             body = Source::Filtered(Box::new(Passing::new(body, later, desk)));
         }
+        tell_length(&mut head_of(&mut exchange)?.headers, body.size_hint().exact());
         Ok((exchange, Content::Seen(Box::new(body))))
     }
 
@@ -134,6 +127,22 @@ impl Bodies<'_> {
         }
         Ok(stages)
     }
+}
+
+/// The filters see it as it passes. Of a body that is none they see the end at once, so that a request
+/// without one stays so when they make nothing of it.
+async fn pass(
+    body: RequestBody,
+    stages: Vec<Stage>,
+    desk: Rc<Desk>,
+    received: Option<Rc<Received>>,
+) -> Result<RequestBody, Fault> {
+    let is_none = body.is_none();
+    let mut passing = Box::pin(Passing::new(body, stages, desk));
+    if is_none && let Some(all) = passing.look_ahead().await.map_err(|error| Fault::from(Stop::Body(error)))? {
+        return Ok(all.into());
+    }
+    Ok(RequestBody::Filtered(passing, received.unwrap_or_default()))
 }
 
 fn head_of(exchange: &mut Exchange) -> Result<&mut http::response::Parts, Fault> {

@@ -68,11 +68,13 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Notes by their keys. There when there is one; shared with what is forked off.
-#[derive(Debug, Clone, Default)]
-struct Notes(Option<Arc<Mutex<NoteList>>>);
-
-type NoteList = Vec<(String, String)>;
+/// What an exchange has in common with those that are forked off. There when somebody needs it.
+#[derive(Debug, Default)]
+struct Common {
+    /// By their keys.
+    notes: Mutex<Vec<(String, String)>>,
+    id: OnceLock<String>,
+}
 
 #[derive(Debug)]
 pub struct Exchange {
@@ -90,7 +92,7 @@ pub struct Exchange {
     pub plugin_time: Duration,
     /// Bytes that plugins have written into it.
     written: usize,
-    notes: Notes,
+    common: Option<Arc<Common>>,
     id: OnceCell<String>,
 }
 
@@ -110,7 +112,7 @@ impl Exchange {
             upstream: None,
             plugin_time: Duration::ZERO,
             written: 0,
-            notes: Notes::default(),
+            common: None,
             id: OnceCell::new(),
         })
     }
@@ -126,12 +128,13 @@ impl Exchange {
 
     /// 32 hexadecimal digits, made when first asked for.
     pub fn id(&self) -> &str {
-        self.id.get_or_init(|| format!("{:016x}{:016x}", super::host::random64(), super::host::random64()))
+        let make = || format!("{:016x}{:016x}", super::host::random64(), super::host::random64());
+        self.id.get_or_init(|| self.common.as_ref().map_or_else(make, |common| common.id.get_or_init(make).clone()))
     }
 
     /// None when nobody asked for it.
     pub fn known_id(&self) -> Option<&str> {
-        self.id.get().map(String::as_str)
+        self.id.get().or_else(|| self.common.as_ref()?.id.get()).map(String::as_str)
     }
 
     /// The host that the client asked for: lower case, without port.
@@ -151,7 +154,7 @@ impl Exchange {
     }
 
     pub fn note(&self, key: &str) -> Option<String> {
-        let notes = self.notes.lock()?;
+        let notes = self.common.as_ref()?.notes();
         notes.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
     }
 
@@ -160,8 +163,7 @@ impl Exchange {
         if key.len() + value.len() > Self::MAX_NOTE_BYTES {
             return false;
         }
-        self.notes.share();
-        let Some(mut notes) = self.notes.lock() else { return false };
+        let mut notes = self.share().notes();
         if let Some(note) = notes.iter_mut().find(|(name, _)| *name == key) {
             note.1 = value;
             return true;
@@ -176,7 +178,7 @@ impl Exchange {
     /// For a body that passes beside: the same request and its notes, and nothing that would be
     /// decided twice.
     pub fn fork(&mut self) -> Box<Self> {
-        self.notes.share();
+        let common = Arc::clone(self.share());
         Box::new(Self {
             client: Arc::clone(&self.client),
             request: self.request.clone(),
@@ -186,20 +188,27 @@ impl Exchange {
             upstream: None,
             plugin_time: Duration::ZERO,
             written: 0,
-            notes: self.notes.clone(),
-            id: OnceCell::from(self.id().to_owned()),
+            common: Some(common),
+            id: self.id.clone(),
+        })
+    }
+
+    fn share(&mut self) -> &Arc<Common> {
+        let id = self.id.get();
+        self.common.get_or_insert_with(|| {
+            let common = Common::default();
+            if let Some(id) = id {
+                common.id.get_or_init(|| id.clone());
+            }
+            Arc::new(common)
         })
     }
 }
 
-impl Notes {
-    fn lock(&self) -> Option<MutexGuard<'_, NoteList>> {
+impl Common {
+    fn notes(&self) -> MutexGuard<'_, Vec<(String, String)>> {
         // Nobody panics in the middle of a change.
-        self.0.as_ref().map(|notes| notes.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn share(&mut self) {
-        self.0.get_or_insert_default();
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

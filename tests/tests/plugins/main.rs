@@ -1,5 +1,6 @@
 //! Plugins: hostile ones, broken files, swaps at run time, the cache of compiled ones.
 
+mod body;
 mod cache;
 mod files;
 mod hostile;

@@ -1,6 +1,7 @@
 //! A body that passes filters piece by piece, at the pace of whoever reads it. Each filter has at most
 //! what came of one piece of the one before it; nothing is read ahead.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use http::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::desk::Desk;
-use crate::body::Refusal;
+use crate::body::{Held, Refusal};
 use crate::config::UseIndex;
 use crate::plugin::{Delivery, Verdict};
 
@@ -30,6 +31,8 @@ pub struct Passing<B: Body> {
     source: B,
     lanes: Vec<Lane>,
     desk: Rc<Desk>,
+    /// What was asked for before the head went on.
+    ahead: Bytes,
     trailers: Option<HeaderMap>,
     state: State<B::Error>,
     /// Calls since somebody asked for the next frame.
@@ -98,11 +101,25 @@ where
     pub fn new(source: B, stages: Vec<Stage>, desk: Rc<Desk>) -> Self {
         let lane = |stage| Lane { stage, input: Bytes::new(), input_ended: false };
         let lanes = stages.into_iter().map(lane).collect();
-        Self { source, lanes, desk, trailers: None, state: State::Passing, calls: 0 }
+        Self { source, lanes, desk, ahead: Bytes::new(), trailers: None, state: State::Passing, calls: 0 }
     }
 
     pub fn source(&mut self) -> &mut B {
         &mut self.source
+    }
+
+    /// Waits for the first piece. Answers the body when that is all of it; otherwise the piece stays.
+    pub async fn look_ahead(&mut self) -> Result<Option<Held>, B::Error> {
+        let (data, end) = poll_fn(|context| {
+            self.calls = 0;
+            self.poll_piece(context, self.lanes.len())
+        })
+        .await?;
+        if end {
+            return Ok(Some(Held { data, trailers: self.trailers.take() }));
+        }
+        self.ahead = data;
+        Ok(None)
     }
 
     /// What comes out behind so many lanes. Never empty, but at the end.
@@ -171,6 +188,9 @@ where
             State::Broken => return Poll::Ready(None),
             State::Failing(error) => return Poll::Ready(Some(Err(error))),
             state => self.state = state,
+        }
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
         }
         if let State::Passing = self.state {
             self.calls = 0;

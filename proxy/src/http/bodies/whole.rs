@@ -30,8 +30,8 @@ pub enum Stop<E> {
 }
 
 /// Has each filter that wants the body whole see it, one after the other; those before it see pieces
-/// on the way. `all`: nobody is left for later.
-pub async fn see_whole<B>(desk: &Rc<Desk>, stages: Vec<Stage>, body: B, all: bool) -> Result<Seen<B>, Stop<B::Error>>
+/// on the way.
+pub async fn see_whole<B>(desk: &Rc<Desk>, stages: Vec<Stage>, body: B) -> Result<Seen<B>, Stop<B::Error>>
 where
     B: Body<Data = Bytes, Error: From<Refusal> + Unpin> + From<Held> + Unpin,
 {
@@ -55,11 +55,6 @@ where
             held = Held { data: body, trailers: None };
         }
         seen = Seen { body: held.into(), later: rest };
-    }
-    if all && let Some(last) = seen.later.last() {
-        let (limit, plugin) = (last.limit, last.plugin());
-        let held = hold(desk, seen.body, seen.later, limit, &plugin).await?;
-        seen = Seen { body: held.into(), later: Vec::new() };
     }
     Ok(seen)
 }
