@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackfield::config::{EndpointConfig, OnFailure, PluginKind, PluginLimits, PluginUse};
+use jackfield::config::{EndpointConfig, Grant, OnFailure, PluginKind, PluginLimits, PluginUse};
 use jackfield::endpoint::{Endpoint, EndpointSet, EndpointState};
 use jackfield::plugin::{Client, Engine, Exchange, Library, Plugin, Protocol, Usage};
 
@@ -38,11 +38,23 @@ impl Host {
         let plugin = Plugin::load(&self.engine, "guest", wasm).unwrap();
         usage(&Arc::new(plugin), kind, settings, then)
     }
+
+    /// A filter put to use with these grants.
+    pub fn filter_of(&self, wasm: &[u8], settings: &str, grants: Vec<Grant>) -> Arc<Usage> {
+        let plugin = Arc::new(Plugin::load(&self.engine, "guest", wasm).unwrap());
+        let config = PluginUse { grants, ..config(&plugin.name, PluginKind::HttpFilter, settings) };
+        Arc::new(Usage::new(config, plugin, None, Arc::default(), Arc::default()))
+    }
 }
 
 fn usage(plugin: &Arc<Plugin>, kind: PluginKind, settings: &str, then: Option<Arc<Usage>>) -> Arc<Usage> {
-    let config = PluginUse {
-        plugin: Arc::clone(&plugin.name),
+    let config = config(&plugin.name, kind, settings);
+    Arc::new(Usage::new(config, Arc::clone(plugin), then, Arc::default(), Arc::default()))
+}
+
+fn config(plugin: &Arc<str>, kind: PluginKind, settings: &str) -> PluginUse {
+    PluginUse {
+        plugin: Arc::clone(plugin),
         kind,
         label: "test".into(),
         settings: settings.to_owned(),
@@ -51,8 +63,7 @@ fn usage(plugin: &Arc<Plugin>, kind: PluginKind, settings: &str, then: Option<Ar
         grants: Vec::new(),
         then: None,
         place: jackfield::config::Place::default(),
-    };
-    Arc::new(Usage::new(config, Arc::clone(plugin), then, Arc::default(), Arc::default()))
+    }
 }
 
 /// Endpoint number `number`, of this weight.

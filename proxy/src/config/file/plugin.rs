@@ -76,12 +76,13 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     let settings = table.read("settings", settings);
     let on_failure = table.read("on-failure", |value| policy(value, kind));
     let defaults = PluginLimits::default();
+    let deadline = table.duration("deadline", defaults.deadline);
+    let memory = table.read("memory", |value| units::size(value, MEMORY)).unwrap_or(defaults.memory);
     let limits = PluginLimits {
-        deadline: table.duration("deadline", defaults.deadline),
-        memory: table.read("memory", |value| units::size(value, MEMORY)).unwrap_or(defaults.memory),
-        body: body_limit(&mut table, kind).unwrap_or(defaults.body),
+        deadline,
+        memory,
+        body: body_limit(&mut table, kind, memory).unwrap_or(defaults.body.min(memory)),
     };
-    check_body(&table, limits);
     let grants = table.read("grants", grants).unwrap_or_default();
     let then = match kind {
         PluginKind::HttpFilter => {
@@ -106,22 +107,21 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     }))
 }
 
-fn body_limit(table: &mut Table<'_, '_>, kind: PluginKind) -> Option<usize> {
+fn body_limit(table: &mut Table<'_, '_>, kind: PluginKind, memory: usize) -> Option<usize> {
     if kind == PluginKind::Balancer {
         table.refuse(&["body"], "a balancer: only a filter sees bodies");
         return None;
     }
-    table.read("body", |value| units::size(value, BODY))
-}
-
-/// A body that is handed over whole lies in the plugin's memory.
-fn check_body(table: &Table<'_, '_>, limits: PluginLimits) {
-    if limits.body <= limits.memory {
-        return;
-    }
-    let problem = Problem::new("a body of the length that `body` allows does not fit into the plugin's `memory`");
-    let help = format!("more `memory` than {} bytes, or a smaller `body` than {}", limits.memory, limits.body);
-    table.check.report(table.peek("body").map_or(table.place, |body| body.place), problem.help(help));
+    table.read("body", |value| {
+        let body = units::size(value, BODY)?;
+        if body <= memory {
+            return Ok(body);
+        }
+        let (body, memory) = (units::show_size(body), units::show_size(memory));
+        let what =
+            format!("a body of {body}, which `body` allows, does not fit into the plugin's `memory` of {memory}");
+        Err(Problem::new(what).help("write a larger `memory` or a smaller `body`"))
+    })
 }
 
 /// Only what body filters need, until all grants are read here.

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
+use jackfield::config::Grant;
+use jackfield::plugin::{Delivery, Filter, Side};
+use jackfield_tests::host::{Host, guest};
 use jackfield_tests::{Client, Head, Message, Origin, RawOrigin, client, http2, wait_for, wait_until};
 
 use super::{bodies, each_protocol, filtered, letters, mirror, post, speaks, upload};
@@ -65,6 +68,8 @@ fn over_http2_it_is_reset_and_the_endpoint_is_not_blamed() {
             });
             assert_eq!(post(proxy.address(0), http2, "/plain/", &letters(9)).status, 200);
         }
+        let endpoint = format!("{{upstream=\"api\",endpoint=\"{}\"}}", origin.address());
+        assert_eq!(metric(&proxy, &format!("jackfield_endpoint_failures_total{endpoint}")), 0);
     }
 }
 
@@ -222,11 +227,16 @@ fn an_upload_that_ends_while_the_answer_is_under_way_ends_both() {
     }
 }
 
+/// Whatever it exports.
 #[test]
-fn without_the_grant_it_sees_no_body() {
-    let origin = mirror(speaks(false).0);
-    let filter = bodies("do = \"abort\", at = 1, request = \"chunks\", response = \"whole\"", "");
-    let filter = filter.replace("[\"body\"]", "[]");
-    let proxy = filtered(origin.address(), "http1", std::slice::from_ref(&filter));
-    assert_eq!(post(proxy.address(0), false, "/", &letters(9)).body, letters(9));
+fn without_the_grant_it_is_not_asked() {
+    let host = Host::new();
+    let settings = r#"{"do": "trap", "request": "chunks", "response": "whole"}"#;
+    let delivery = |grants: Vec<Grant>| {
+        let usage = host.filter_of(&guest("bodies"), settings, grants);
+        let filter = Filter::start(&usage, 0).unwrap();
+        [filter.delivery(Side::Request), filter.delivery(Side::Response)]
+    };
+    assert_eq!(delivery(vec![Grant::Body]), [Delivery::Chunks, Delivery::Whole]);
+    assert_eq!(delivery(vec![Grant::Metrics]), [Delivery::Never, Delivery::Never]);
 }
