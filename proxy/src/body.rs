@@ -23,7 +23,7 @@ pub enum RequestBody {
     /// Can be sent again.
     Held(Box<Held>),
     /// What filters let pass. Boxed: whoever has no such filters does not carry it about.
-    Filtered(Pin<Box<dyn Body<Data = Bytes, Error = BodyError>>>, Rc<Received>),
+    Filtered(Box<dyn Body<Data = Bytes, Error = BodyError> + Unpin>, Rc<Received>),
 }
 
 /// By the client's protocol.
@@ -160,7 +160,7 @@ impl Body for RequestBody {
             }
             Self::Held(held) => held.poll_frame(),
             Self::Filtered(body, received) => {
-                let frame = ready!(body.as_mut().poll_frame(context));
+                let frame = ready!(Pin::new(body).poll_frame(context));
                 if let Some(Err(error)) = &frame {
                     received.note(error);
                 }

@@ -19,7 +19,7 @@ use super::Connection;
 use super::body::Source;
 use super::content::Content;
 use super::record::Record;
-use crate::body::{BodyError, Held, Received, RequestBody};
+use crate::body::{BodyError, Held, RequestBody};
 use crate::config::UseIndex;
 use crate::error::Fault;
 use crate::plugin::{Delivery, Exchange, Side};
@@ -27,7 +27,7 @@ use crate::upstream::DownloadError;
 use crate::worker::View;
 use desk::Desk;
 pub use passing::Passing;
-use passing::Stage;
+use passing::{Begun, Stage};
 use whole::{Seen, Stop, see_whole};
 
 /// The body filters of one request, with all that they need to know.
@@ -63,7 +63,11 @@ impl Bodies<'_> {
         }
         if !later.is_empty() {
             let desk = Rc::new(Desk::beside(self.view, Side::Request, &mut exchange, record.body_time()));
-            body = pass(body, later, desk, received).await?;
+            let begun = Passing::begin(body, later, desk).await.map_err(|error| Fault::from(Stop::Body(error)))?;
+            body = match begun {
+                Begun::All(held) => held.into(),
+                Begun::Passing(passing) => RequestBody::Filtered(passing, received.unwrap_or_default()),
+            };
         }
         if let Some(parts) = &mut exchange.request {
             tell_length(&mut parts.headers, body.size_hint().exact());
@@ -105,7 +109,11 @@ impl Bodies<'_> {
         }
         if !later.is_empty() {
             let desk = Rc::new(Desk::beside(self.view, Side::Response, &mut exchange, record.body_time()));
-            body = Source::Filtered(Box::new(Passing::new(body, later, desk)));
+            let begun = Passing::begin(body, later, desk).await.map_err(|error| Fault::from(Stop::Body(error)))?;
+            body = match begun {
+                Begun::All(held) => held.into(),
+                Begun::Passing(passing) => Source::Filtered(passing),
+            };
         }
         tell_length(&mut head_of(&mut exchange)?.headers, body.size_hint().exact());
         Ok((exchange, Content::Seen(Box::new(body))))
@@ -127,22 +135,6 @@ impl Bodies<'_> {
         }
         Ok(stages)
     }
-}
-
-/// The filters see it as it passes. Of a body that is none they see the end at once, so that a request
-/// without one stays so when they make nothing of it.
-async fn pass(
-    body: RequestBody,
-    stages: Vec<Stage>,
-    desk: Rc<Desk>,
-    received: Option<Rc<Received>>,
-) -> Result<RequestBody, Fault> {
-    let is_none = body.is_none();
-    let mut passing = Box::pin(Passing::new(body, stages, desk));
-    if is_none && let Some(all) = passing.look_ahead().await.map_err(|error| Fault::from(Stop::Body(error)))? {
-        return Ok(all.into());
-    }
-    Ok(RequestBody::Filtered(passing, received.unwrap_or_default()))
 }
 
 fn head_of(exchange: &mut Exchange) -> Result<&mut http::response::Parts, Fault> {

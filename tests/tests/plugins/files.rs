@@ -52,14 +52,14 @@ fn cases() -> Vec<Case> {
         Case {
             name: "wrong-world",
             wasm: patched(&guest, "jackfield:plugin", "elsewhere:plugin"),
-            reason: "not a Jackfield plugin: it exports elsewhere:plugin/filtering@0.1.0, \
-                     elsewhere:plugin/balancing@0.1.0; a balancer exports jackfield:plugin/balancing@0.1.0, a filter \
+            reason: "not a Jackfield plugin: it exports elsewhere:plugin/balancing@0.1.0, \
+                     elsewhere:plugin/filtering@0.1.0; a balancer exports jackfield:plugin/balancing@0.1.0, a filter \
                      exports jackfield:plugin/filtering@0.1.0",
         },
         Case {
             name: "wrong-version",
             wasm: patched(&guest, "@0.1.0", "@0.2.0"),
-            reason: "made for another version of the contract: it exports jackfield:plugin/filtering@0.2.0, this \
+            reason: "made for another version of the contract: it exports jackfield:plugin/balancing@0.2.0, this \
                      proxy speaks version 0.1.0",
         },
         Case {
@@ -113,8 +113,8 @@ fn inspect_says_what_a_file_is() {
     assert_eq!(code, Some(0));
     for line in [
         "  kind     balancer, http-filter\n",
-        "  exports  jackfield:plugin/filtering@0.1.0\n",
-        "           jackfield:plugin/balancing@0.1.0\n",
+        "  exports  jackfield:plugin/balancing@0.1.0\n",
+        "           jackfield:plugin/filtering@0.1.0\n",
         "  needs    nothing that is not given to every plugin\n",
     ] {
         assert!(said.contains(line), "{said}");

@@ -39,6 +39,12 @@ pub struct Passing<B: Body> {
     calls: u32,
 }
 
+/// What became of a body before its head goes on.
+pub enum Begun<B: Body> {
+    All(Held),
+    Passing(Box<Passing<B>>),
+}
+
 /// A filter, and what it has not seen yet of what lies before it.
 struct Lane {
     stage: Stage,
@@ -98,6 +104,15 @@ where
     /// So many calls that let nothing pass, and others have their turn.
     const MOST_CALLS: u32 = 16;
 
+    /// Of a body that is none the filters see the end at once: one of which they make nothing stays
+    /// none, for whoever is told with the head that there is no body.
+    pub async fn begin(source: B, stages: Vec<Stage>, desk: Rc<Desk>) -> Result<Begun<B>, B::Error> {
+        let is_none = source.is_end_stream();
+        let mut passing = Box::new(Self::new(source, stages, desk));
+        let all = if is_none { passing.look_ahead().await? } else { None };
+        Ok(all.map_or(Begun::Passing(passing), Begun::All))
+    }
+
     pub fn new(source: B, stages: Vec<Stage>, desk: Rc<Desk>) -> Self {
         let lane = |stage| Lane { stage, input: Bytes::new(), input_ended: false };
         let lanes = stages.into_iter().map(lane).collect();
@@ -109,7 +124,7 @@ where
     }
 
     /// Waits for the first piece. Answers the body when that is all of it; otherwise the piece stays.
-    pub async fn look_ahead(&mut self) -> Result<Option<Held>, B::Error> {
+    async fn look_ahead(&mut self) -> Result<Option<Held>, B::Error> {
         let (data, end) = poll_fn(|context| {
             self.calls = 0;
             self.poll_piece(context, self.lanes.len())

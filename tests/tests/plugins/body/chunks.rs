@@ -29,7 +29,9 @@ fn bodies_of_all_lengths_are_changed_on_their_way_between_all_protocols() {
             let body = letters(length);
             let returned = post(proxy.address(0), client, "/", &body);
             let expected: Bytes = [&body.to_ascii_uppercase()[..], b"!"].concat().into();
-            assert_eq!((returned.status, returned.length), (200, None), "{client} {endpoint} {length}");
+            // Only of what ends at once it is known how long it becomes.
+            assert!(returned.length.is_none() || length == 0, "{client} {endpoint} {length}");
+            assert_eq!(returned.status, 200);
             assert!(returned.body == expected, "{client} {endpoint} {length}: {} came", returned.body.len());
         }
     });
