@@ -28,4 +28,24 @@ macro_rules! export_extra {
 
         $crate::bindings::refreshing::export_refreshing!($component);
     };
+    (BodyFilter, $instance:ident, $component:ident) => {
+        impl $crate::bindings::body_filtering::exports::jackfield::plugin::body_filtering::Guest for $component {
+            fn deliveries() -> $crate::Wishes {
+                let wishes = $instance.with(|instance| instance.with(|plugin| $crate::BodyFilter::deliveries(plugin)));
+                wishes.unwrap_or($crate::Wishes::NONE)
+            }
+
+            fn on_request_body(chunk: ::std::vec::Vec<u8>, end: bool) -> $crate::Verdict {
+                let call = |plugin: &mut _| $crate::BodyFilter::on_request_body(plugin, chunk, end);
+                $instance.with(|instance| instance.with(call)).unwrap_or($crate::Verdict::Pass)
+            }
+
+            fn on_response_body(chunk: ::std::vec::Vec<u8>, end: bool) -> $crate::Verdict {
+                let call = |plugin: &mut _| $crate::BodyFilter::on_response_body(plugin, chunk, end);
+                $instance.with(|instance| instance.with(call)).unwrap_or($crate::Verdict::Pass)
+            }
+        }
+
+        $crate::bindings::body_filtering::export_body_filtering!($component);
+    };
 }

@@ -23,7 +23,7 @@
 //!
 //! An HTTP filter is the same with [`HttpFilter`] and [`http_filter!`]. One crate may have both lines.
 //! What a plugin is beside its kind follows its type in the line: [`Replies`] to requests of its own
-//! ([`http`]), [`Refreshing`] by a timer.
+//! ([`http`]), [`Refreshing`] by a timer, a [`BodyFilter`].
 //!
 //! # The host
 //!
@@ -58,6 +58,7 @@ pub mod bindings;
 pub use wit_bindgen;
 
 mod balancer;
+mod body;
 mod extras;
 mod http_filter;
 #[doc(hidden)]
@@ -78,6 +79,7 @@ pub mod state;
 pub mod mock;
 
 pub use balancer::{Balancer, BalancerInstance, EndpointSet, EndpointState, PickContext};
+pub use body::{BodyFilter, Delivery, Verdict, Wishes};
 pub use host::{
     clock, counters, delegate, endpoints, log, prepared_edits, random, reply, request, request_edit, response,
 };

@@ -4,6 +4,7 @@
 //! [`Host`] holds everything as plain public fields; [`install`](Host::install) makes one current,
 //! [`host`] reads and changes the current one. [`walk`] drives a balancer through random changes.
 
+mod bodies;
 pub(crate) mod granted;
 mod host;
 pub(crate) mod http;
@@ -14,6 +15,7 @@ mod walk;
 use std::cell::RefCell;
 
 pub use crate::bindings::balancer::jackfield::plugin::http::Outgoing;
+pub use bodies::{MOST_AT_ONCE, pass_request, pass_response};
 pub use granted::Store;
 pub use host::{Delegate, Endpoint, Header, Host, Response};
 pub use statistics::{assert_proportions, chi_square, chi_square_limit};

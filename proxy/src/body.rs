@@ -1,26 +1,42 @@
-//! The body of a request on its way to an endpoint: what comes from the client, bytes of our own, or
-//! nothing.
+//! The body of a request on its way to an endpoint: what comes from the client, what was held, what
+//! filters let pass, or nothing.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
 
+use crate::error::Fault;
 use crate::message;
 
 #[derive(Default)]
-pub struct RequestBody(Option<(Client, Rc<Received>)>);
+pub enum RequestBody {
+    #[default]
+    None,
+    /// What passes is counted.
+    Stream(Client, Rc<Received>),
+    /// Can be sent again.
+    Held(Box<Held>),
+    /// What filters let pass. Boxed: whoever has no such filters does not carry it about.
+    Filtered(Box<dyn Body<Data = Bytes, Error = BodyError> + Unpin>, Rc<Received>),
+}
 
 /// By the client's protocol.
 pub enum Client {
     Http1(message::Incoming),
     Http2(hyper::body::Incoming),
-    /// No client's: a plugin's own request.
-    Own(Full<Bytes>),
+}
+
+/// A whole body. Its end is reached when it was asked for everything.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    pub data: Bytes,
+    pub trailers: Option<HeaderMap>,
 }
 
 /// Why the rest of a body does not come.
@@ -30,6 +46,17 @@ pub enum BodyError {
     Http1(message::Error),
     #[error(transparent)]
     Http2(hyper::Error),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Why a filter lets nothing more pass of a body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("plugin {0} failed")]
+    Failed(Arc<str>),
+    #[error("plugin {0} does not let the body pass")]
+    Aborted(Arc<str>),
 }
 
 /// What came of a request's body so far.
@@ -37,6 +64,8 @@ pub enum BodyError {
 pub struct Received {
     bytes: Cell<u64>,
     awaited: Cell<bool>,
+    /// The client's body broke off, or (there is one) a filter let no more pass.
+    broken: OnceCell<Option<Refusal>>,
 }
 
 impl Received {
@@ -48,26 +77,45 @@ impl Received {
     pub fn is_awaited(&self) -> bool {
         self.awaited.get()
     }
+
+    /// Why the endpoint did not get all of it, if that was not the endpoint's doing.
+    pub fn fault(&self) -> Option<Fault> {
+        Some(self.broken.get()?.clone().map_or(Fault::BrokenBody, Fault::of_request))
+    }
+
+    fn note(&self, error: &BodyError) {
+        let refusal = if let BodyError::Refused(refusal) = error { Some(refusal.clone()) } else { None };
+        let _ = self.broken.set(refusal);
+    }
 }
 
 impl RequestBody {
-    /// What passes is counted in `received`.
-    pub fn stream(client: Client, received: Rc<Received>) -> Self {
-        Self(Some((client, received)))
-    }
-
-    pub fn own(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::default() } else { Self::stream(Client::Own(Full::new(bytes)), Rc::default()) }
-    }
-
     /// For whoever wants to know how far it is.
     pub fn watch(&self) -> Option<Rc<Received>> {
-        self.0.as_ref().map(|(_, received)| Rc::clone(received))
+        match self {
+            Self::Stream(_, received) | Self::Filtered(_, received) => Some(Rc::clone(received)),
+            Self::None | Self::Held(_) => None,
+        }
     }
 
-    /// A request without a body, which can be sent again.
+    /// A request without a body.
     pub fn is_none(&self) -> bool {
-        self.0.is_none()
+        matches!(self, Self::None)
+    }
+
+    /// The same body once more; none when it can be had only once.
+    pub fn again(&self) -> Option<Self> {
+        match self {
+            Self::None => Some(Self::None),
+            Self::Held(held) => Some(Self::Held(held.clone())),
+            Self::Stream(..) | Self::Filtered(..) => None,
+        }
+    }
+}
+
+impl From<Held> for RequestBody {
+    fn from(held: Held) -> Self {
+        if held.is_end_stream() { Self::None } else { Self::Held(Box::new(held)) }
     }
 }
 
@@ -76,7 +124,6 @@ impl Client {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
-            Self::Own(body) => body.is_end_stream(),
         }
     }
 
@@ -84,7 +131,6 @@ impl Client {
         match self {
             Self::Http1(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http1),
             Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http2),
-            Self::Own(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
         }
     }
 }
@@ -97,26 +143,71 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some((client, received)) = &mut self.0 else { return Poll::Ready(None) };
-        let polled = client.poll_frame(context);
-        received.awaited.set(polled.is_pending());
-        let frame = ready!(polled);
-        if let Some(Ok(frame)) = &frame {
-            received.bytes.update(|bytes| bytes + frame.data_ref().map_or(0, |data| data.len() as u64));
+        match &mut *self {
+            Self::None => Poll::Ready(None),
+            Self::Stream(client, received) => {
+                let polled = client.poll_frame(context);
+                received.awaited.set(polled.is_pending());
+                let frame = ready!(polled);
+                match &frame {
+                    Some(Ok(frame)) => {
+                        received.bytes.update(|bytes| bytes + frame.data_ref().map_or(0, |data| data.len() as u64));
+                    }
+                    Some(Err(error)) => received.note(error),
+                    None => {}
+                }
+                Poll::Ready(frame)
+            }
+            Self::Held(held) => held.poll_frame(),
+            Self::Filtered(body, received) => {
+                let frame = ready!(Pin::new(body).poll_frame(context));
+                if let Some(Err(error)) = &frame {
+                    received.note(error);
+                }
+                Poll::Ready(frame)
+            }
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(client, _)| client.is_end_stream())
+        match self {
+            Self::None => true,
+            Self::Stream(client, _) => client.is_end_stream(),
+            Self::Held(held) => held.is_end_stream(),
+            Self::Filtered(body, _) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            None => SizeHint::with_exact(0),
-            Some((Client::Http1(body), _)) => body.size_hint(),
-            Some((Client::Http2(body), _)) => body.size_hint(),
-            Some((Client::Own(body), _)) => body.size_hint(),
+        match self {
+            Self::None => SizeHint::with_exact(0),
+            Self::Stream(Client::Http1(body), _) => body.size_hint(),
+            Self::Stream(Client::Http2(body), _) => body.size_hint(),
+            Self::Held(held) => held.size_hint(),
+            Self::Filtered(body, _) => body.size_hint(),
         }
+    }
+}
+
+impl Held {
+    /// How long it is, where it can be said before: a length leaves no place for trailers.
+    pub fn length(&self) -> Option<usize> {
+        self.trailers.is_none().then_some(self.data.len())
+    }
+
+    /// What there is, piece by piece; all that there is is there at once.
+    pub fn poll_frame<E>(&mut self) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        if !self.data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
+        }
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    pub fn is_end_stream(&self) -> bool {
+        self.data.is_empty() && self.trailers.is_none()
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        self.length().map_or_else(SizeHint::default, |length| SizeHint::with_exact(length as u64))
     }
 }

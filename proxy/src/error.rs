@@ -1,7 +1,10 @@
 //! Why a request fails, and whose fault it is: one table turns it into a status and a short body.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
+use crate::body::Refusal;
 use crate::upstream::{DownloadError, NoEndpoint};
 
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +16,8 @@ pub enum Fault {
     BrokenBody,
     #[error("the client's body did not come in time")]
     SlowBody,
+    #[error("the client's body is longer than plugin {0} takes it whole")]
+    BodyTooLong(Arc<str>),
     #[error("no route for this request")]
     NoRoute,
     #[error("method not supported")]
@@ -32,6 +37,8 @@ pub enum Fault {
     BrokenOff(DownloadError),
     #[error("the endpoint switched protocols unasked")]
     SwitchedUnasked,
+    #[error("the endpoint's body is longer than plugin {0} takes it whole")]
+    AnswerTooLong(Arc<str>),
     #[error("no answer in time")]
     Timeout,
     #[error("{0}")]
@@ -39,6 +46,10 @@ pub enum Fault {
     // A plugin's, and the operator's.
     #[error("plugin {0} failed")]
     Plugin(String),
+    #[error("plugin {0} does not let the request's body pass")]
+    Refused(Arc<str>),
+    #[error("plugin {0} does not let the response's body pass")]
+    Withheld(Arc<str>),
     #[error("the rewritten path is not valid")]
     Rewrite,
     #[error("the proxy is starting or stopping")]
@@ -50,14 +61,36 @@ impl Fault {
         match self {
             Self::BadRequest(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
             Self::SlowBody | Self::SlowHead => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method | Self::Coding => StatusCode::NOT_IMPLEMENTED,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Connect(_) | Self::BrokenOff(_) | Self::SwitchedUnasked => StatusCode::BAD_GATEWAY,
+            Self::Connect(_)
+            | Self::BrokenOff(_)
+            | Self::SwitchedUnasked
+            | Self::AnswerTooLong(_)
+            | Self::Withheld(_) => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::NoEndpoint(_) | Self::Plugin(_) | Self::NotServing => StatusCode::SERVICE_UNAVAILABLE,
             Self::Rewrite => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What it means that a filter lets nothing more pass of a request's body.
+    pub fn of_request(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Failed(plugin) => Self::Plugin(plugin.to_string()),
+            Refusal::Aborted(plugin) => Self::Refused(plugin),
+        }
+    }
+
+    /// The same of a response's.
+    pub fn of_response(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Failed(plugin) => Self::Plugin(plugin.to_string()),
+            Refusal::Aborted(plugin) => Self::Withheld(plugin),
         }
     }
 
@@ -73,6 +106,7 @@ impl Fault {
             Self::BadRequest(_)
                 | Self::BrokenBody
                 | Self::SlowBody
+                | Self::BodyTooLong(_)
                 | Self::SlowHead
                 | Self::Method
                 | Self::Coding

@@ -2,6 +2,7 @@
 //! ([`serve`]), what comes after the response's head is the body's, which streams past.
 
 mod ask;
+mod bodies;
 mod body;
 mod content;
 mod deadline;
@@ -30,7 +31,7 @@ use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::body::Client as RequestSource;
+use crate::body::{Client as RequestSource, RequestBody};
 use crate::config::{Route, RouteAction, UpstreamIndex, UseIndex};
 use crate::error::Fault;
 use crate::message::{Link, Stream};
@@ -39,6 +40,7 @@ use crate::route::Found;
 use crate::state::{Http, Listener, Running};
 use crate::upstream::orca;
 use crate::worker::{Handle, Registration, View, Worker};
+use bodies::Bodies;
 use body::ResponseBody;
 use content::{Content, give_answer, redirect, refuse, respond};
 use deadline::Timers;
@@ -206,6 +208,7 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Par
     let listener = view.state.listener(connection.listener.slot).ok_or(Fault::NotServing)?;
     let Running::Http(http) = &listener.service else { return Err(Fault::NotServing) };
 
+    let for_head = request.method == Method::HEAD;
     let upgrade_to = receive::receive(&mut request, http1::max_target(&http.config))?;
     let exchange = Exchange::new(Arc::clone(&connection.client), Some(request));
 
@@ -219,6 +222,23 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Par
     let exchange = match filters::on_request(&view, &route.filters, exchange, record)? {
         Called::All(exchange) => exchange,
         Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit }, record).await?,
+    };
+
+    let mut body = record.request_body(body);
+    let bodies = view.has_body_filters.then(|| Bodies {
+        connection,
+        view: &view,
+        uses: [&http.config.filters, &route.filters],
+        deadline: record.began() + route.timeout,
+    });
+    let exchange = match &bodies {
+        Some(bodies) if exchange.answer.is_none() => {
+            // Boxed: large, and for most requests there is none.
+            let (exchange, seen) = Box::pin(bodies.on_request(exchange, body, record)).await?;
+            body = seen;
+            exchange
+        }
+        _ => exchange,
     };
 
     let (exchange, content) = match exchange.answer {
@@ -246,6 +266,10 @@ async fn live(connection: &Rc<Connection>, record: &mut Record, mut request: Par
         Called::All(exchange) => exchange,
         Called::Until(waiting) => waiting.settle(Way { connection, view: &view, limit }, record).await?,
     };
+    let (exchange, content) = match &bodies {
+        Some(bodies) => Box::pin(bodies.on_response(exchange, content, for_head, record)).await?,
+        None => (exchange, content),
+    };
     finish(exchange, content)
 }
 
@@ -265,15 +289,15 @@ impl Job<'_> {
     async fn forward(
         self,
         exchange: Box<Exchange>,
-        body: RequestSource,
+        body: RequestBody,
         record: &mut Record,
     ) -> Result<(Box<Exchange>, Content), Fault> {
         let local = self.view.upstreams.get(self.upstream).ok_or(Fault::NoRoute)?;
         record.upstream = Some(Arc::clone(&local.upstream));
         let mut filters = self.route.filters.iter().chain(&self.http.config.filters);
-        let wants_response =
-            |index: &UseIndex| self.view.filter(*index).is_some_and(|filter| filter.borrow().wants_response());
-        let keep_head = filters.any(wants_response);
+        let sees_response =
+            |index: &UseIndex| self.view.filter(*index).is_some_and(|filter| filter.borrow().sees_response());
+        let keep_head = filters.any(sees_response);
         let forward = Forward {
             connection: self.connection,
             local,
@@ -282,7 +306,7 @@ impl Job<'_> {
             passes_interim: true,
             deadline: record.began() + self.route.timeout,
         };
-        let (mut exchange, sent) = forward.send(exchange, record.request_body(body)).await;
+        let (mut exchange, sent) = forward.send(exchange, body).await;
         record.follow(&exchange);
         let Sent { response: EndpointResponse { mut head, rest }, picked } = sent?;
 

@@ -5,6 +5,7 @@
 mod ask;
 mod balancer;
 mod bindings;
+mod body;
 mod cache;
 mod choice;
 mod component;
@@ -26,6 +27,7 @@ mod wrap;
 
 pub use ask::{Ask, Asks, NoReply, Pending, Replied, Reply};
 pub use balancer::{Balancer, Decision};
+pub use body::{Delivery, Side, Verdict};
 pub use choice::Choice;
 pub use component::{Inspection, LoadError, Plugin};
 pub use engine::Engine;

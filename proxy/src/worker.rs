@@ -44,6 +44,8 @@ pub struct View {
     pub upstreams: Vec<Local>,
     /// Borrowed for the time of a call only, never across an await.
     pub filters: Vec<Option<RefCell<Filter>>>,
+    /// Some filter wants to see bodies.
+    pub has_body_filters: bool,
 }
 
 impl View {
@@ -127,8 +129,9 @@ impl Worker {
                 }
             }
         }
+        let has_body_filters = parts.filters.iter().flatten().any(Filter::sees_bodies);
         let filters = parts.filters.into_iter().map(|filter| filter.map(RefCell::new)).collect();
-        let view = Rc::new(View { state, upstreams, filters });
+        let view = Rc::new(View { state, upstreams, filters, has_body_filters });
         self.view.replace(Some(Rc::clone(&view)));
         self.follow_listeners(&view, before.as_ref(), parts.sockets);
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::HeaderValue;
-use jackfield::config::PluginKind;
-use jackfield::plugin::{Balancer, Choice, Filter, Memory, Store, Usage};
+use jackfield::config::{Grant, PluginKind};
+use jackfield::plugin::{Balancer, Choice, Filter, Memory, Side, Store, Usage};
 use jackfield_tests::host::{Host, connection, endpoints, exchange, exchange_on, guest};
 
 const BATCH: BatchSize = BatchSize::NumIterations(32);
@@ -90,6 +90,29 @@ fn filter(criterion: &mut Criterion) {
     assert_eq!(usage.shared.totals.failures(), 0);
 }
 
+/// A piece that passes, and one that is replaced by another.
+fn body(criterion: &mut Criterion) {
+    let host = Host::new();
+    let mut group = criterion.benchmark_group("on-request-body");
+    for action in ["pass", "shout"] {
+        let settings = format!(r#"{{"do": "{action}", "request": "chunks"}}"#);
+        let usage = host.filter_of(&guest("bodies"), &settings, vec![Grant::Body]);
+        let mut filter = Filter::start(&usage, 0).unwrap();
+        for length in [0, 1 << 10, 16 << 10, 64 << 10] {
+            let bytes = vec![b'a'; length];
+            let mut exchange = Some(exchange(Ipv4Addr::new(192, 0, 2, 7)));
+            group.bench_function(BenchmarkId::new(action, length), |bencher| {
+                bencher.iter(|| {
+                    let (back, verdict) = filter.on_body(exchange.take().unwrap(), Side::Request, &bytes, false);
+                    exchange = Some(back);
+                    black_box(verdict)
+                });
+            });
+        }
+        assert_eq!(usage.shared.totals.failures(), 0);
+    }
+}
+
 /// What a plain configuration has plugins do for each request.
 fn request(criterion: &mut Criterion) {
     let host = Host::new();
@@ -150,5 +173,5 @@ fn state(criterion: &mut Criterion) {
     group.bench_function("add, beside the plugin", |bencher| bencher.iter(|| store.add("sum", 1, None, now)));
 }
 
-criterion_group!(benches, pick, update, filter, request, state);
+criterion_group!(benches, pick, update, filter, body, request, state);
 criterion_main!(benches);

@@ -49,6 +49,12 @@ impl Host {
         let stores: Stores = [(store.into(), Arc::clone(&memory) as Arc<_>)].into();
         (trial::usage_with_stores(&plugin, &setup, None, &stores), memory)
     }
+
+    /// A filter put to use with these grants.
+    pub fn filter_of(&self, wasm: &[u8], settings: &str, grants: Vec<Grant>) -> Arc<Usage> {
+        let plugin = Arc::new(Plugin::load(&self.engine, "guest", wasm).unwrap());
+        trial::usage(&plugin, &Setup { grants, ..setup(PluginKind::HttpFilter, settings) }, None)
+    }
 }
 
 fn usage(plugin: &Arc<Plugin>, kind: PluginKind, settings: &str, then: Option<Arc<Usage>>) -> Arc<Usage> {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::filters::{Way, check};
 use super::forward::{Forward, Rest, Sent};
 use super::record::Record;
-use crate::body::RequestBody;
+use crate::body::Held;
 use crate::config::UseIndex;
 use crate::error::Fault;
 use crate::plugin::{Ask, Asking, Client, Exchange, NoReply, Pending, Replied, Reply};
@@ -110,7 +110,7 @@ async fn reply(
     if Instant::now() >= forward.deadline {
         return Err(NoReply::Timeout);
     }
-    let (_, sent) = forward.send(exchange, RequestBody::own(body)).await;
+    let (_, sent) = forward.send(exchange, Held { data: body, trailers: None }.into()).await;
     let no_reply = |fault: Fault| {
         tracing::debug!(upstream = &*forward.local.upstream.config.name, %fault, "no reply for a plugin");
         if matches!(fault, Fault::Timeout) { NoReply::Timeout } else { NoReply::Unreachable }

@@ -4,7 +4,7 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
 use http::{HeaderMap, Response, StatusCode};
 
-use super::body::ResponseBody;
+use super::body::{ResponseBody, Source};
 use super::record::Record;
 use super::upgrade::Tunnel;
 use super::{Body, Connection};
@@ -18,6 +18,8 @@ use crate::upstream::Download;
 pub enum Content {
     Own(bytes::Bytes),
     Stream(Download),
+    /// What body filters have seen, or will see.
+    Seen(Box<Source>),
     /// None; after the head both sides speak another protocol.
     Tunnel(Tunnel),
 }
@@ -38,7 +40,8 @@ impl Content {
     pub fn into_body(self, record: Box<Record>) -> Body {
         match self {
             Self::Own(bytes) => ResponseBody::own(bytes, record),
-            Self::Stream(download) => ResponseBody::stream(download, record),
+            Self::Stream(download) => ResponseBody::of(Source::Stream(download), record),
+            Self::Seen(source) => ResponseBody::of(*source, record),
             // Whoever can open a tunnel did so before.
             Self::Tunnel(_) => ResponseBody::own(bytes::Bytes::new(), record),
         }

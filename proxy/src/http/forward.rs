@@ -81,7 +81,8 @@ impl Forward<'_> {
             let begin = Instant::now();
             let upload = body.watch();
             // An endpoint that waits for the rest of the body is not the one that is late.
-            let late = || if upload.is_some_and(|body| body.is_awaited()) { Fault::SlowBody } else { Fault::Timeout };
+            let is_awaited = || upload.as_ref().is_some_and(|body| body.is_awaited());
+            let late = || if is_awaited() { Fault::SlowBody } else { Fault::Timeout };
             let timeout = || Failed { fault: late(), body: None, stale: false };
             let done = {
                 let work = pin!(self.try_endpoint(&mut exchange, &picked, body));
@@ -92,7 +93,11 @@ impl Forward<'_> {
                     self.measure(&picked, &response.head, begin);
                     return (exchange, Ok(Sent { response, picked }));
                 }
-                Err(failed) => {
+                Err(mut failed) => {
+                    if let Some(fault) = upload.as_ref().and_then(|body| body.fault()) {
+                        // HTTP/2 tells of a reset only, not whose doing it was.
+                        failed = Failed { fault, body: None, stale: false };
+                    }
                     if failed.fault.is_upstreams() {
                         picked.active.endpoint().stats.failed();
                     }
@@ -142,7 +147,8 @@ impl Forward<'_> {
         let Some(parts) = exchange.request.take() else {
             return Err(Failed { fault: Fault::BadRequest("no request"), body: None, stale: false });
         };
-        let repeatable = body.is_none() && is_idempotent(&parts.method) && self.upgrade.is_none();
+        let may_repeat = is_idempotent(&parts.method) && self.upgrade.is_none();
+        let again = if may_repeat { body.again() } else { None };
         match lease {
             Lease::Http1 { connection, reused } => {
                 let outgoing =
@@ -150,11 +156,11 @@ impl Forward<'_> {
                 let transfer = Transfer::begin(connection, &outgoing, body);
                 let speaks_interim = parts.version == Version::HTTP_11;
                 exchange.request = Some(parts);
-                self.send_http1(transfer, picked, speaks_interim, repeatable, reused).await
+                self.send_http1(transfer, picked, speaks_interim, again, reused).await
             }
             Lease::Http2 { connection, in_flight, reused } => {
                 // Headers are copied only for whoever may need them again.
-                exchange.request = (repeatable || self.keep_head).then(|| parts.clone());
+                exchange.request = (again.is_some() || self.keep_head).then(|| parts.clone());
                 let sent = self.send_http2(connection, self.over_http2(parts, body, picked), in_flight).await;
                 sent.map_err(|(error, unsent)| {
                     let (fault, stale) = match unsent {
@@ -167,7 +173,7 @@ impl Forward<'_> {
                             exchange.request.get_or_insert_with(|| restored(parts));
                             Some(body)
                         }
-                        None => (repeatable && fault.is_upstreams()).then(RequestBody::default),
+                        None => again.filter(|_| fault.is_upstreams()),
                     };
                     Failed { fault, body, stale }
                 })
@@ -180,7 +186,7 @@ impl Forward<'_> {
         mut transfer: Transfer,
         picked: &Picked,
         speaks_interim: bool,
-        repeatable: bool,
+        again: Option<RequestBody>,
         reused: bool,
     ) -> Result<Response, Failed> {
         loop {
@@ -191,8 +197,7 @@ impl Forward<'_> {
                 }
                 Err(http1::Error::Response(error)) => {
                     let stale = reused && !transfer.is_answered();
-                    let body = repeatable.then(RequestBody::default);
-                    return Err(Failed { fault: Fault::BrokenOff(error.into()), body, stale });
+                    return Err(Failed { fault: Fault::BrokenOff(error.into()), body: again, stale });
                 }
             };
             if !head.is_interim() {

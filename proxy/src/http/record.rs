@@ -2,6 +2,7 @@
 //! connection goes back to its pool, and the access log and metrics hear of it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -29,6 +30,8 @@ pub struct Record {
     plugin_time: Duration,
     /// Wall time that plugins waited for replies.
     pub plugin_wait: Duration,
+    /// Of filters that see bodies as they pass, after the head.
+    body_time: Option<Rc<Cell<Duration>>>,
     pub reason: Option<String>,
     pub upstream: Option<Arc<Upstream>>,
     pub endpoint: Option<Arc<Endpoint>>,
@@ -53,6 +56,7 @@ impl Record {
             status: StatusCode::from_u16(CLIENT_CLOSED).unwrap_or(StatusCode::BAD_REQUEST),
             plugin_time: Duration::ZERO,
             plugin_wait: Duration::ZERO,
+            body_time: None,
             reason: None,
             upstream: None,
             endpoint: None,
@@ -78,7 +82,12 @@ impl Record {
         }
         let received = Rc::<Received>::default();
         self.received = Some(Rc::clone(&received));
-        RequestBody::stream(client, received)
+        RequestBody::Stream(client, received)
+    }
+
+    /// Where filters that see bodies as they pass add up their time.
+    pub fn body_time(&mut self) -> Rc<Cell<Duration>> {
+        Rc::clone(self.body_time.get_or_insert_default())
     }
 
     /// Wall time spent in plugins so far.
@@ -106,7 +115,7 @@ impl Record {
             subject: Subject::Request { method, host, uri, status, plugin_wait: self.plugin_wait, id: self.id.take() },
             upstream: self.upstream.as_ref().map(|upstream| Arc::clone(&upstream.config.name)),
             endpoint: self.endpoint.take(),
-            plugin_time: self.plugin_time,
+            plugin_time: self.plugin_time + self.body_time.take().map_or(Duration::ZERO, |time| time.get()),
             total_time: took,
             received,
             sent: self.sent,

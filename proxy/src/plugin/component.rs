@@ -7,7 +7,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::exports::jackfield::plugin::{balancing, filtering, refreshing, replies};
+use super::bindings::exports::jackfield::plugin::{balancing, body_filtering, filtering, refreshing, replies};
 use super::cache;
 use super::engine::Engine;
 use super::host::{Host, preview1, wasi};
@@ -31,6 +31,7 @@ pub struct Plugin {
     pub(super) filtering: Option<filtering::GuestIndices>,
     pub(super) replies: Option<replies::GuestIndices>,
     pub(super) refreshing: Option<refreshing::GuestIndices>,
+    pub(super) bodies: Option<body_filtering::GuestIndices>,
 }
 
 /// What `jackfield plugin inspect` tells.
@@ -108,6 +109,7 @@ impl Plugin {
         let filtering = is(PluginKind::HttpFilter).then(|| filtering::GuestIndices::new(&pre));
         let replies = exports("replies").then(|| replies::GuestIndices::new(&pre));
         let refreshing = exports("refreshing").then(|| refreshing::GuestIndices::new(&pre));
+        let bodies = exports("body-filtering").then(|| body_filtering::GuestIndices::new(&pre));
         Ok(Self {
             name: name.into(),
             digest: cache::digest(wasm),
@@ -117,6 +119,7 @@ impl Plugin {
             filtering: filtering.transpose().map_err(mismatch)?,
             replies: replies.transpose().map_err(mismatch)?,
             refreshing: refreshing.transpose().map_err(mismatch)?,
+            bodies: bodies.transpose().map_err(mismatch)?,
             pre,
         })
     }

@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,6 +69,14 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// What an exchange has in common with those that are forked off. There when somebody needs it.
+#[derive(Debug, Default)]
+struct Common {
+    /// By their keys.
+    notes: Mutex<Vec<(String, String)>>,
+    id: OnceLock<String>,
+}
+
 #[derive(Debug)]
 pub struct Exchange {
     pub client: Arc<Client>,
@@ -87,7 +95,7 @@ pub struct Exchange {
     pub(super) outbox: Outbox,
     /// Bytes that plugins have written into it.
     written: usize,
-    notes: Vec<(String, String)>,
+    common: Option<Arc<Common>>,
     id: OnceCell<String>,
 }
 
@@ -108,7 +116,7 @@ impl Exchange {
             plugin_time: Duration::ZERO,
             outbox: Outbox::default(),
             written: 0,
-            notes: Vec::new(),
+            common: None,
             id: OnceCell::new(),
         })
     }
@@ -124,12 +132,13 @@ impl Exchange {
 
     /// 32 hexadecimal digits, made when first asked for.
     pub fn id(&self) -> &str {
-        self.id.get_or_init(|| format!("{:016x}{:016x}", super::host::random64(), super::host::random64()))
+        let make = || format!("{:016x}{:016x}", super::host::random64(), super::host::random64());
+        self.id.get_or_init(|| self.common.as_ref().map_or_else(make, |common| common.id.get_or_init(make).clone()))
     }
 
     /// None when nobody asked for it.
     pub fn known_id(&self) -> Option<&str> {
-        self.id.get().map(String::as_str)
+        self.id.get().or_else(|| self.common.as_ref()?.id.get()).map(String::as_str)
     }
 
     /// The host that the client asked for: lower case, without port.
@@ -148,8 +157,9 @@ impl Exchange {
         cookies(headers).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    pub fn note(&self, key: &str) -> Option<&str> {
-        self.notes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    pub fn note(&self, key: &str) -> Option<String> {
+        let notes = self.common.as_ref()?.notes();
+        notes.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
     }
 
     /// False when there are too many, or the value is too long.
@@ -157,15 +167,53 @@ impl Exchange {
         if key.len() + value.len() > Self::MAX_NOTE_BYTES {
             return false;
         }
-        if let Some(note) = self.notes.iter_mut().find(|(name, _)| *name == key) {
+        let mut notes = self.share().notes();
+        if let Some(note) = notes.iter_mut().find(|(name, _)| *name == key) {
             note.1 = value;
             return true;
         }
-        let fits = self.notes.len() < Self::MAX_NOTES;
+        let fits = notes.len() < Self::MAX_NOTES;
         if fits {
-            self.notes.push((key, value));
+            notes.push((key, value));
         }
         fits
+    }
+
+    /// For a body that passes beside: the same request and its notes, and nothing that would be
+    /// decided twice.
+    pub fn fork(&mut self) -> Box<Self> {
+        let common = Arc::clone(self.share());
+        Box::new(Self {
+            client: Arc::clone(&self.client),
+            request: self.request.clone(),
+            response: self.response.clone(),
+            reply: Vec::new(),
+            answer: None,
+            upstream: None,
+            plugin_time: Duration::ZERO,
+            written: 0,
+            common: Some(common),
+            id: self.id.clone(),
+            outbox: Outbox::default(),
+        })
+    }
+
+    fn share(&mut self) -> &Arc<Common> {
+        let id = self.id.get();
+        self.common.get_or_insert_with(|| {
+            let common = Common::default();
+            if let Some(id) = id {
+                common.id.get_or_init(|| id.clone());
+            }
+            Arc::new(common)
+        })
+    }
+}
+
+impl Common {
+    fn notes(&self) -> MutexGuard<'_, Vec<(String, String)>> {
+        // Nobody panics in the middle of a change.
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,14 +7,16 @@ use wasmtime::Store;
 
 use super::ask::{Ask, Outbox, Replied};
 use super::balancer::protocol;
+use super::bindings::exports::jackfield::plugin::body_filtering::{self, Verdict as Said};
 use super::bindings::exports::jackfield::plugin::filtering::{self, FilterContext, Phases};
 use super::bindings::exports::jackfield::plugin::replies;
 use super::bindings::jackfield::plugin::types::Address;
+use super::body::{self, Deliveries, Delivery, Side, Verdict};
 use super::exchange::Exchange;
 use super::host::{Host, Phase};
 use super::instance::{Failure, Instance, Order, OrderState};
 use super::usage::Usage;
-use crate::config::{OnFailure, UpstreamIndex};
+use crate::config::{Grant, OnFailure, UpstreamIndex};
 
 /// What came of a filter's call.
 pub enum Outcome {
@@ -41,7 +43,20 @@ pub struct Filter {
     usage: Arc<Usage>,
     worker: usize,
     state: FilterState,
+    wants: Wants,
+}
+
+/// The calls that a use wants.
+struct Wants {
     phases: Phases,
+    bodies: Deliveries,
+}
+
+/// What the plugin exports, as far as the use is granted it.
+struct Guest {
+    filtering: filtering::Guest,
+    replies: Option<replies::Guest>,
+    bodies: Option<body_filtering::Guest>,
 }
 
 enum FilterState {
@@ -50,17 +65,11 @@ enum FilterState {
     Down,
 }
 
-/// What is called of an instance.
-struct Guest {
-    filtering: filtering::Guest,
-    replies: Option<replies::Guest>,
-}
-
 impl Filter {
     /// With a fresh instance. Not for workers: it runs the plugin's start and `configure`.
     pub fn start(usage: &Arc<Usage>, worker: usize) -> Result<Self, Failure> {
-        let (instance, phases) = start(usage)?;
-        Ok(Self { usage: Arc::clone(usage), worker, state: FilterState::Ready(Box::new(instance)), phases })
+        let (instance, wants) = start(usage)?;
+        Ok(Self { usage: Arc::clone(usage), worker, state: FilterState::Ready(Box::new(instance)), wants })
     }
 
     pub fn usage(&self) -> &Arc<Usage> {
@@ -68,11 +77,20 @@ impl Filter {
     }
 
     pub fn wants_request(&self) -> bool {
-        self.phases.contains(Phases::REQUEST)
+        self.wants.phases.contains(Phases::REQUEST)
     }
 
     pub fn wants_response(&self) -> bool {
-        self.phases.contains(Phases::RESPONSE)
+        self.wants.phases.contains(Phases::RESPONSE)
+    }
+
+    /// Head or body.
+    pub fn sees_response(&self) -> bool {
+        self.wants_response() || self.delivery(Side::Response) != Delivery::Never
+    }
+
+    pub fn sees_bodies(&self) -> bool {
+        [Side::Request, Side::Response].iter().any(|side| self.delivery(*side) != Delivery::Never)
     }
 
     pub fn on_request(&mut self, exchange: Box<Exchange>) -> (Box<Exchange>, Outcome) {
@@ -170,6 +188,32 @@ impl Filter {
         (exchange, Outcome::Asks(asking))
     }
 
+    pub fn delivery(&self, side: Side) -> Delivery {
+        self.wants.bodies.of(side)
+    }
+
+    /// A piece of a body, or all of it: as [`Self::delivery`] says.
+    pub fn on_body(
+        &mut self,
+        exchange: Box<Exchange>,
+        side: Side,
+        bytes: &[u8],
+        end: bool,
+    ) -> (Box<Exchange>, Verdict) {
+        let call = |guest: &Guest, store: &mut Store<Host>| match (&guest.bodies, side) {
+            (None, _) => Ok(Said::Pass),
+            (Some(bodies), Side::Request) => bodies.call_on_request_body(store, bytes, end),
+            (Some(bodies), Side::Response) => bodies.call_on_response_body(store, bytes, end),
+        };
+        let (exchange, said) = self.run(exchange, body::phase(side, self.delivery(side)), call);
+        let verdict = match said {
+            Some(said) => said.into(),
+            None if self.usage.config.on_failure == OnFailure::Closed => Verdict::Failed,
+            None => Verdict::Open,
+        };
+        (exchange, verdict)
+    }
+
     /// None: the plugin failed, and its policy applies.
     fn run<R>(
         &mut self,
@@ -240,14 +284,23 @@ fn call_instance<R>(
     (exchange, result.map_err(|error| instance.failure(&error)))
 }
 
-fn start(usage: &Arc<Usage>) -> Result<(Instance<Guest>, Phases), Failure> {
+fn start(usage: &Arc<Usage>) -> Result<(Instance<Guest>, Wants), Failure> {
+    let bodies = usage.plugin.bodies.as_ref().filter(|_| usage.config.grants.contains(&Grant::Body));
     let load = |store: &mut Store<_>, pre: &wasmtime::component::InstancePre<_>| {
         let indices = usage.plugin.filtering.as_ref().ok_or_else(|| wasmtime::format_err!("it is no HTTP filter"))?;
         let instance = pre.instantiate(&mut *store)?;
+        let bodies = bodies.map(|indices| indices.load(&mut *store, &instance)).transpose()?;
         let replies = usage.plugin.replies.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
-        Ok(Guest { filtering: indices.load(store, &instance)?, replies })
+        Ok(Guest { filtering: indices.load(store, &instance)?, replies, bodies })
     };
-    Instance::start(usage, load, |guest, store, settings| guest.filtering.call_configure(store, settings))
+    Instance::start(usage, load, |guest, store, settings| {
+        let phases = match guest.filtering.call_configure(&mut *store, settings)? {
+            Ok(phases) => phases,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let wishes = guest.bodies.as_ref().map(|bodies| bodies.call_deliveries(store)).transpose()?;
+        Ok(Ok(Wants { phases, bodies: wishes.map_or_else(Deliveries::default, Deliveries::from) }))
+    })
 }
 
 fn order(usage: &Arc<Usage>) -> Order<Instance<Guest>> {

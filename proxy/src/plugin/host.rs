@@ -63,6 +63,22 @@ pub(super) enum Phase {
     Response,
     /// Of the timer: there is no request either.
     Tick,
+    /// The head is there, and all of its body.
+    WholeRequest,
+    WholeResponse,
+    /// A piece of a body, whose head has gone on.
+    Chunk,
+}
+
+impl Phase {
+    /// The phase whose edits it has: with a body the head can be edited as without.
+    fn of_head(self) -> Self {
+        match self {
+            Self::WholeRequest => Self::Request,
+            Self::WholeResponse => Self::Response,
+            other => other,
+        }
+    }
 }
 
 impl Host {
@@ -136,7 +152,7 @@ impl Host {
 
     /// The exchange, while it is what the plugin was called for.
     fn during(&mut self, phase: Phase) -> Result<&mut Exchange, EditError> {
-        if self.phase != phase {
+        if self.phase.of_head() != phase {
             return Err(EditError::Forbidden);
         }
         self.exchange.as_deref_mut().ok_or(EditError::Forbidden)

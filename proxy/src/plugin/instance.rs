@@ -17,7 +17,8 @@ const START_DEADLINE: Duration = Duration::from_secs(5);
 /// An `update` may rebuild tables, so it gets this many times the deadline of a plain call.
 const UPDATE_FACTOR: u32 = 5;
 
-/// What a plugin may hand over in one call, in bytes: an answer's body and its headers.
+/// What a plugin may hand over in one call, in bytes: an answer's body and its headers. A body in place
+/// of another may have as many as its use's limit where that is more.
 const MOST_HANDED_OVER: usize = 2 << 20;
 /// Component-model handles that an instance may keep.
 const MOST_HANDLES: usize = 10_000;
@@ -85,7 +86,7 @@ impl<G> Instance<G> {
         let plugin = &usage.plugin;
         let mut store = Store::new(plugin.engine.wasm(), Host::new(usage));
         store.limiter(|host| &mut host.memory);
-        store.set_hostcall_fuel(MOST_HANDED_OVER);
+        store.set_hostcall_fuel(MOST_HANDED_OVER.max(usage.config.limits.body));
         store.set_max_component_handles(MOST_HANDLES);
         store.epoch_deadline_callback(|mut context| {
             let more = context.data_mut().deadline.expired(thread_cpu_time());

@@ -28,7 +28,7 @@ pub fn request(wanted: &RequestWanted, exchange: &Exchange, upstreams: &[String]
     .flatten()
     .collect();
     differences.extend(fields("request headers", &wanted.fields, &request.headers));
-    let notes = wanted.notes.iter().filter(|(key, value)| exchange.note(key) != Some(value));
+    let notes = wanted.notes.iter().filter(|(key, value)| exchange.note(key).as_ref() != Some(value));
     differences.extend(notes.map(|(key, value)| {
         let got = exchange.note(key).map_or_else(|| "no such note".to_owned(), |note| format!("{note:?}"));
         format!("note {key}: expected {value:?}, got {got}")

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::http1;
+use crate::body::Refusal;
 use crate::message;
 
 pub enum Download {
@@ -26,6 +27,8 @@ pub enum DownloadError {
     Http1(#[from] message::Error),
     #[error(transparent)]
     Http2(#[from] hyper::Error),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }
 
 impl Download {

@@ -167,6 +167,38 @@ bad.toml:3:62: error: `memory` must be from 64KiB to 4GiB, found 5368709120 byte
 }
 
 #[test]
+fn how_long_a_body_is_held() {
+    check(
+        &with_endpoint(r#"balancer = { plugin = "round-robin", body = "1MiB" }"#),
+        r#"bad.toml:3:38: error: `body` does not go with a balancer: only a filter sees bodies
+  balancer = { plugin = "round-robin", body = "1MiB" }
+                                       ^^^^"#,
+    );
+    check(
+        &with_listener(
+            r#"upstream = "api"
+filters = [{ plugin = "headers", body = "0B" }, { plugin = "headers", body = "2GiB" }]"#,
+        ),
+        r#"bad.toml:4:41: error: `body` must be from 1 to 1GiB, found 0 bytes
+  filters = [{ plugin = "headers", body = "0B" }, { plugin = "headers", body = "2GiB" }]
+                                          ^^^^
+bad.toml:4:78: error: `body` must be from 1 to 1GiB, found 2147483648 bytes
+  filters = [{ plugin = "headers", body = "0B" }, { plugin = "headers", body = "2GiB" }]
+                                                                               ^^^^^^"#,
+    );
+    check(
+        &with_listener(
+            r#"upstream = "api"
+filters = [{ plugin = "headers", body = "65MiB" }, { plugin = "headers", memory = "512KiB" }]"#,
+        ),
+        r#"bad.toml:4:41: error: a body of 65MiB, which `body` allows, does not fit into the plugin's `memory` of 64MiB
+  filters = [{ plugin = "headers", body = "65MiB" }, { plugin = "headers", memory = "512KiB" }]
+                                          ^^^^^^^
+  help: write a larger `memory` or a smaller `body`"#,
+    );
+}
+
+#[test]
 fn a_wrapped_balancer() {
     check(
         &with_endpoint(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jackfield_tests::Proxy;
+use jackfield_tests::host::guest;
 use jackfield_tests::tool::{Server, python};
 use serde_json::{Value, json};
 
@@ -17,11 +18,16 @@ struct Grpc {
 
 impl Grpc {
     fn start(names: &[&str]) -> Option<Self> {
+        Self::start_with(names, "", "")
+    }
+
+    /// With more lines at the top of the configuration, and in its listeners.
+    fn start_with(names: &[&str], top: &str, listener: &str) -> Option<Self> {
         let python = python()?;
         let (servers, ports): (Vec<_>, Vec<_>) =
             names.iter().map(|name| python_server(&python, "grpc_server.py", &[name])).unzip();
-        let proxy = start_tls(&plain_and_tls("", &format!("protocol = \"h2\"\n{}", endpoints(&ports))));
-        Some(Self { python, proxy, servers })
+        let config = plain_and_tls(listener, &format!("protocol = \"h2\"\n{}", endpoints(&ports)));
+        Some(Self { python, proxy: start_tls(&format!("{top}{config}")), servers })
     }
 
     /// What the client finds through each of the listeners.
@@ -74,6 +80,29 @@ fn a_status_without_an_answer() {
             "unknown": "UNIMPLEMENTED",
         }),
     );
+}
+
+/// A filter that sees every piece of both bodies: messages, trailers and turns stay as they are.
+#[test]
+fn calls_pass_a_filter_of_bodies() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bodies.wasm"), guest("bodies")).unwrap();
+    let top = format!("plugins = \"{}\"\n", folder.path().display());
+    let settings = "settings = { do = \"pass\", request = \"chunks\", response = \"chunks\" }";
+    let filters = format!("filters = [{{ plugin = \"bodies\", grants = [\"body\"], {settings} }}]\n");
+    let Some(grpc) = Grpc::start_with(&["a"], &top, &filters) else { return };
+    for found in grpc.ask("unary") {
+        assert_eq!((&found["same"], &found["echoed"], &found["code"]), (&true.into(), &"3072000".into(), &"OK".into()));
+    }
+    for found in grpc.ask("both_ways") {
+        assert_eq!(found, json!({ "in_turn": true, "rest": 0, "said": "all", "code": "OK" }));
+    }
+    for found in grpc.ask("server_streaming") {
+        assert_eq!(found, json!({ "in_order": true, "none": [] }));
+    }
+    for found in grpc.ask("status") {
+        assert_eq!(found["code"], "FAILED_PRECONDITION");
+    }
 }
 
 /// The server hears of it when its client has left. A server for each listener: it counts.

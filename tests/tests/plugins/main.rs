@@ -2,6 +2,7 @@
 
 mod ask;
 mod author;
+mod body;
 mod cache;
 mod core_modules;
 mod files;

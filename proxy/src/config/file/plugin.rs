@@ -13,6 +13,8 @@ pub const DEFAULT_BALANCER: &str = "round-robin";
 const DEEPEST: usize = 8;
 /// One page of Wasm memory, and what a 32-bit memory can be at most.
 pub const MEMORY: std::ops::RangeInclusive<usize> = 64 << 10..=4 << 30;
+/// The longest body that is held for a filter.
+const BODY: std::ops::RangeInclusive<usize> = 1..=1 << 30;
 
 /// `filters = [...]`; `label` is the place of the table that holds it.
 pub fn filters(table: &mut Table<'_, '_>, label: &str) -> Vec<UseIndex> {
@@ -78,10 +80,12 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
     let settings = table.read("settings", settings);
     let on_failure = table.read("on-failure", |value| policy(value, kind));
     let defaults = PluginLimits::default();
+    let deadline = table.duration("deadline", defaults.deadline);
+    let memory = table.read("memory", |value| units::size(value, MEMORY)).unwrap_or(defaults.memory);
     let limits = PluginLimits {
-        deadline: table.duration("deadline", defaults.deadline),
-        memory: table.read("memory", |value| units::size(value, MEMORY)).unwrap_or(defaults.memory),
-        body: defaults.body,
+        deadline,
+        memory,
+        body: body_limit(&mut table, kind, memory).unwrap_or(defaults.body.min(memory)),
     };
     let grants = grant::grants(&mut table);
     let then = match kind {
@@ -107,6 +111,23 @@ fn detailed(check: &Check<'_>, value: &Value<'_>, kind: PluginKind, label: &str,
         then,
         ..plain(name, kind, label, value.place)
     }))
+}
+
+fn body_limit(table: &mut Table<'_, '_>, kind: PluginKind, memory: usize) -> Option<usize> {
+    if kind == PluginKind::Balancer {
+        table.refuse(&["body"], "a balancer: only a filter sees bodies");
+        return None;
+    }
+    table.read("body", |value| {
+        let body = units::size(value, BODY)?;
+        if body <= memory {
+            return Ok(body);
+        }
+        let (body, memory) = (units::show_size(body), units::show_size(memory));
+        let what =
+            format!("a body of {body}, which `body` allows, does not fit into the plugin's `memory` of {memory}");
+        Err(Problem::new(what).help("write a larger `memory` or a smaller `body`"))
+    })
 }
 
 pub fn settings(value: &Value<'_>) -> Result<String, Problem> {

@@ -70,7 +70,7 @@ fn parse_size(written: &str) -> Option<u64> {
     number.checked_mul(bytes)
 }
 
-fn show_size(bytes: usize) -> String {
+pub fn show_size(bytes: usize) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", bytes / unit),

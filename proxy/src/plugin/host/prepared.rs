@@ -87,7 +87,7 @@ impl Host {
         else {
             return NONE;
         };
-        if self.phase != phase || headers(exchange, phase).is_none() {
+        if self.phase.of_head() != phase || headers(exchange, phase).is_none() {
             return NONE;
         }
         let failed = list.iter().filter(|edit| edit.make(exchange, phase).is_none());

@@ -91,6 +91,6 @@ impl request::Host for Host {
     }
 
     fn note(&mut self, key: String) -> Option<String> {
-        self.of_exchange(|exchange| exchange.note(&key).map(str::to_owned))?
+        self.of_exchange(|exchange| exchange.note(&key))?
     }
 }

@@ -86,7 +86,10 @@ impl request_edit::Host for Host {
     }
 
     fn set_note(&mut self, key: String, value: String) -> Result<(), EditError> {
-        let phase = if self.phase == Phase::Response { Phase::Response } else { Phase::Request };
+        let phase = match self.phase.of_head() {
+            phase @ (Phase::Response | Phase::Chunk) => phase,
+            _ => Phase::Request,
+        };
         let exchange = self.during(phase)?;
         exchange.set_note(key, value).then_some(()).ok_or(EditError::TooMany)
     }
@@ -102,7 +105,9 @@ impl request_edit::Host for Host {
         if headers.len() > MAX_HEADERS || body.len() > MAX_ANSWER_BYTES {
             return Err(EditError::TooMany);
         }
-        let exchange = self.during(Phase::Request)?;
+        // With all of the response at hand, it can be answered otherwise.
+        let phase = if self.phase == Phase::WholeResponse { Phase::Response } else { Phase::Request };
+        let exchange = self.during(phase)?;
         spend(exchange, headers.iter().map(|(name, value)| name.len() + value.len()).sum())?;
         let mut map = HeaderMap::with_capacity(headers.len());
         for (name, value) in headers {

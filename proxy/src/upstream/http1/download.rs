@@ -48,8 +48,12 @@ impl Download {
 
     /// Sends what the endpoint has not got yet of the request.
     pub fn drive_upload(&mut self, context: &mut Context<'_>) {
-        if let Some(transfer) = &mut self.transfer {
-            transfer.drive_upload(context);
+        if let Some(transfer) = &mut self.transfer
+            && let Err(cut_off) = transfer.drive_upload(context)
+        {
+            // Told when the body is asked for more, which it is at once.
+            (self.transfer, self.failure) = (None, Some(cut_off));
+            context.waker().wake_by_ref();
         }
     }
 
@@ -57,7 +61,7 @@ impl Download {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
         let Some(transfer) = &mut self.transfer else { return Poll::Ready(Ok(None)) };
         // The request's body may still be on its way.
-        transfer.drive_upload(context);
+        transfer.drive_upload(context)?;
         loop {
             match self.decoder.decode(&mut transfer.link.input)? {
                 Decoded::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),

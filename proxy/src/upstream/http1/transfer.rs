@@ -7,7 +7,7 @@ use hyper::body::Body;
 
 use super::Error;
 use super::head::{Head, Outgoing, take_head};
-use crate::body::RequestBody;
+use crate::body::{BodyError, RequestBody};
 use crate::message::{self, Framing, Link, SendError, Sending};
 
 pub struct Transfer {
@@ -66,11 +66,15 @@ impl Transfer {
         }
     }
 
-    /// With the response under way, an endpoint that does not get all of the request is no failure.
-    pub(super) fn drive_upload(&mut self, context: &mut Context<'_>) {
-        if let Poll::Ready(Err(error)) = self.upload.poll(context, &mut *self.link) {
-            tracing::debug!(%error, "the endpoint does not get all of the request");
-            self.upload.abandon();
+    /// With the response under way, an endpoint that does not get all of the request is no failure,
+    /// except when a filter wants the request cut off: then the connection must end.
+    pub(super) fn drive_upload(&mut self, context: &mut Context<'_>) -> Result<(), message::Error> {
+        let Poll::Ready(Err(error)) = self.upload.poll(context, &mut *self.link) else { return Ok(()) };
+        tracing::debug!(%error, "the endpoint does not get all of the request");
+        self.upload.abandon();
+        match error {
+            SendError::Body(BodyError::Refused(_)) => Err(message::Error::Closed),
+            _ => Ok(()),
         }
     }
 
