@@ -139,7 +139,7 @@ impl State {
         }
         for config in &self.config.stores {
             if let Some(store) = self.stores.get(&config.name) {
-                store.resize(config.memory);
+                store.resize(config.memory, crate::clock::elapsed().as_millis() as u64);
             }
         }
     }

@@ -95,11 +95,8 @@ impl Plugin {
         let (wrapped, _) = component_of(wasm)?;
         let component = compile(engine, &wrapped)?;
         let inspection = inspect(engine, &component)?;
-        if !inspection.refused.is_empty() {
-            return Err(LoadError::NotOffered(inspection.refused));
-        }
-        if inspection.needs.iter().any(|needed| needed.need == Need::Http) && !inspection.takes_replies() {
-            return Err(LoadError::NoReplies);
+        if let Some(problem) = inspection.problem() {
+            return Err(problem);
         }
         let exports = |interface| inspection.exports.contains(&format!("{PACKAGE}{interface}@{VERSION}"));
         let mismatch = |error: wasmtime::Error| LoadError::Mismatch(one_line(&error));
@@ -144,8 +141,14 @@ impl Plugin {
 }
 
 impl Inspection {
-    fn takes_replies(&self) -> bool {
-        self.exports.iter().any(|export| is_ours(export, "replies"))
+    /// Why it cannot be used.
+    pub fn problem(&self) -> Option<LoadError> {
+        if !self.refused.is_empty() {
+            return Some(LoadError::NotOffered(self.refused.clone()));
+        }
+        let asks = self.needs.iter().any(|needed| needed.need == Need::Http);
+        let listens = self.exports.iter().any(|export| is_ours(export, "replies"));
+        (asks && !listens).then_some(LoadError::NoReplies)
     }
 }
 

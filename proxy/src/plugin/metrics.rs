@@ -7,7 +7,17 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::bindings::jackfield::plugin::metrics::MetricError;
 
 /// Names that the metrics page has for each use of a plugin, without the `_total` of counters.
-const OWN: [&str; 6] = ["calls", "failures", "seconds", "quarantined", "log_dropped", "requests"];
+const OWN: [&str; 9] = [
+    "calls",
+    "failures",
+    "seconds",
+    "quarantined",
+    "log_dropped",
+    "requests",
+    "requests_active",
+    "ticks",
+    "timer_quarantined",
+];
 /// What a histogram's name would be confused with: a counter, or a part of another histogram.
 const ENDINGS: [&str; 4] = ["_total", "_bucket", "_sum", "_count"];
 const LONGEST_NAME: usize = 64;

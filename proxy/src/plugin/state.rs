@@ -28,7 +28,7 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// The sum, saturating; an entry that is there keeps its end.
     fn add(&self, key: &str, delta: i64, ttl: Option<u64>, now: u64) -> Result<i64, NotAdded>;
     /// Another limit, in bytes. Not for workers: it may have much to throw out.
-    fn resize(&self, limit: usize);
+    fn resize(&self, limit: usize, now: u64);
     fn facts(&self) -> StoreFacts;
 }
 

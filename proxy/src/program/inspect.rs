@@ -9,14 +9,14 @@ use anyhow::Context;
 
 use crate::config::{self, Config, KnownPlugin, Need, PluginKind, need};
 use crate::control;
-use crate::plugin::{Engine, Inspection, Library, Plugin};
+use crate::plugin::{Engine, Inspection, Library, LoadError, Plugin};
 
 pub fn run(file: &Path, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let wasm = std::fs::read(file).with_context(|| file.display().to_string())?;
     let engine = super::engine(config.and_then(control::cache_folder))?;
     let inspection = Plugin::inspect(&engine, &wasm).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
     print(file, wasm.len(), &inspection);
-    let mut fits = inspection.refused.is_empty();
+    let mut fits = inspection.problem().is_none();
     if let Some(config) = config {
         let name = file.file_stem().and_then(|stem| stem.to_str()).context("the file has no name")?;
         match configured(config, name, &inspection, &engine) {
@@ -49,11 +49,13 @@ fn print(file: &Path, size: usize, inspection: &Inspection) {
         inspection.needs.iter().map(|needed| (needed.interface.as_str(), needed.need)).collect();
     list("exports", &inspection.exports, &needs);
     list("imports", &inspection.imports, &needs);
-    if inspection.refused.is_empty() {
-        print_needs(inspection);
-    } else {
-        list("refused", &inspection.refused, &BTreeMap::new());
-        println!("  It cannot be used: the imports under `refused` are given to no plugin.");
+    match inspection.problem() {
+        None => print_needs(inspection),
+        Some(LoadError::NotOffered(refused)) => {
+            list("refused", &refused, &BTreeMap::new());
+            println!("  It cannot be used: the imports under `refused` are given to no plugin.");
+        }
+        Some(problem) => println!("  It cannot be used: {problem}."),
     }
 }
 

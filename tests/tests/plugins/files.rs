@@ -107,7 +107,11 @@ fn inspect_says_what_a_file_is() {
                 assert!(said.contains("It cannot be used: the imports under `refused` are given to no plugin."));
                 assert_eq!(code, Some(1));
             }
-            "wrong-function" | "no-replies" => {}
+            "no-replies" => {
+                assert!(said.ends_with(&format!("  It cannot be used: {}.\n", case.reason)), "{said}");
+                assert_eq!(code, Some(1));
+            }
+            "wrong-function" => {}
             _ => {
                 assert!(said.starts_with(&format!("jackfield: {file}: {}", case.reason)), "{said}");
                 assert_eq!(code, Some(1));

@@ -28,11 +28,9 @@ fn read(table: &mut Table<'_, '_>, is_there: impl Fn(&str) -> Result<(), Problem
     let list = check.accept(value.place, value.list().map_err(|problem| problem.help(help)))?;
     let mut grants = Vec::with_capacity(list.len());
     for value in &list {
-        let new = |grant: Grant| match grants.contains(&grant) {
-            true => Err(Problem::new(format!("`{grant}` is granted twice"))),
-            false => Ok(grant),
-        };
-        let grant = grant(value, &is_there).and_then(new);
+        let twice = |grant: &Grant| Problem::new(format!("`{grant}` is granted twice"));
+        let grant = grant(value, &is_there)
+            .and_then(|grant| if grants.contains(&grant) { Err(twice(&grant)) } else { Ok(grant) });
         grants.extend(check.accept(value.place, grant));
     }
     (grants.len() == list.len()).then_some(grants)
@@ -106,7 +104,8 @@ pub fn suffice(check: &Check<'_>, plugin: &str, grants: &[Grant], written: Writt
         help += "; NAME is a store, of any name";
     }
     if lacks(Need::Http) {
-        help += &format!("; UPSTREAM is one of {}", check.upstream_names());
+        help.push_str("; UPSTREAM is one of ");
+        help.push_str(&check.upstream_names());
     }
     Err(Problem::new(message).help(help))
 }

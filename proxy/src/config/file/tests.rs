@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{Diagnostics, KnownPlugins, Source, parse_cases, parse_with};
 use crate::config::{
-    Cases, Config, EndpointConfig, Expect, HostMatch, HttpListener, KnownPlugin, OnFailure, PathMatch, PluginKind,
-    PluginLimits, Probe, Rewrite, Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
+    Cases, Config, EndpointConfig, Expect, Grant, HostMatch, HttpListener, KnownPlugin, OnFailure, PathMatch,
+    PluginKind, PluginLimits, Probe, Rewrite, Route, RouteAction, Service, StoreConfig, UpstreamProtocol, ValueMatch,
 };
 
 const FULL: &str = include_str!("full.toml");
@@ -181,6 +181,9 @@ fn a_balancer_that_wraps_others_is_a_chain_of_uses() {
         labels.push((&*plugin_use.plugin, &*plugin_use.label));
         next = plugin_use.then;
     }
+    let grants = [Grant::Clock, Grant::State("sessions".into()), Grant::Http("web".into())];
+    assert_eq!(config.uses[config.upstreams[1].balancer].grants, grants);
+    assert_eq!(config.stores, [StoreConfig { name: "sessions".into(), memory: 16 << 20 }]);
     let expected = [
         ("zone", "upstream.api.balancer"),
         ("maglev", "upstream.api.balancer.then"),

@@ -4,6 +4,9 @@
 //! says without a lock when its first entry ends. So making room costs a look at sixteen numbers
 //! and one lock, however many entries there are.
 //!
+//! The map's table does not shrink: after many small entries, few large ones take up to half
+//! more than they are counted as.
+//!
 //! An entry's place in the map is locked before its place in the order, never the other way round.
 
 use std::collections::BTreeMap;
@@ -91,25 +94,27 @@ impl Memory {
     }
 
     /// Takes so many bytes and makes room for them. What is taken must be written or given back.
-    fn reserve(&self, bytes: usize) {
+    fn reserve(&self, bytes: usize, now: u64) {
         self.used.fetch_add(bytes, Relaxed);
-        self.make_room();
+        self.make_room(now);
     }
 
     /// Call it without holding a place in the map.
-    fn make_room(&self) {
-        while self.used.load(Relaxed) > self.limit.load(Relaxed) && self.evict() {}
+    fn make_room(&self, now: u64) {
+        while self.used.load(Relaxed) > self.limit.load(Relaxed) && self.evict(now) {}
     }
 
     /// Throws out whoever ends first; false when there is nobody.
-    fn evict(&self) -> bool {
+    fn evict(&self, now: u64) -> bool {
         let first = |ends: &&Ends| ends.first.load(Relaxed);
         let Some(ends) = self.ends.iter().min_by_key(first) else { return false };
         let popped = ends.pop_if(|_| true);
         if let Some((rank, key)) = popped
             && self.drop_entry(&key, rank)
         {
-            self.evictions.fetch_add(1, Relaxed);
+            if !rank.is_over(now) {
+                self.evictions.fetch_add(1, Relaxed);
+            }
             return true;
         }
         // Somebody else was there first; there may be others.
@@ -139,7 +144,7 @@ impl Memory {
 
     /// Takes the bytes that a new entry needs beyond those of the one whose place it takes, which may
     /// itself have to go. Answers how many.
-    fn reserve_for(&self, key: &str, cost: usize) -> usize {
+    fn reserve_for(&self, key: &str, cost: usize, now: u64) -> usize {
         let mut reserved = 0;
         loop {
             let replaced = self.entries.get(key).map_or(0, |entry| Self::cost(key, &entry.value));
@@ -147,7 +152,7 @@ impl Memory {
             if needed <= reserved {
                 return reserved;
             }
-            self.reserve(needed - reserved);
+            self.reserve(needed - reserved, now);
             reserved = needed;
         }
     }
@@ -191,9 +196,9 @@ impl Store for Memory {
         let cost = Self::cost(key, &value);
         self.fits(cost)?;
         self.sweep(now);
-        let reserved = self.reserve_for(key, cost);
+        let reserved = self.reserve_for(key, cost, now);
         self.write(self.entries.entry(key.into()), value, self.rank(ttl, now), reserved);
-        self.make_room();
+        self.make_room(now);
         Ok(())
     }
 
@@ -208,7 +213,7 @@ impl Store for Memory {
         let cost = value.as_ref().map_or(0, |value| Self::cost(key, value));
         self.fits(cost)?;
         self.sweep(now);
-        let reserved = self.reserve_for(key, cost);
+        let reserved = self.reserve_for(key, cost, now);
         let place = self.entries.entry(key.into());
         let found = match &place {
             Place::Occupied(place) if !place.get().rank.is_over(now) => Some(&*place.get().value),
@@ -226,7 +231,7 @@ impl Store for Memory {
                 self.used.fetch_sub(reserved, Relaxed);
             }
         }
-        self.make_room();
+        self.make_room(now);
         Ok(swapped)
     }
 
@@ -239,7 +244,7 @@ impl Store for Memory {
         self.sweep(now);
         let reserved = Self::cost(key, &delta.to_le_bytes());
         self.fits(reserved)?;
-        self.reserve(reserved);
+        self.reserve(reserved, now);
         let mut place = self.entries.entry(key.into());
         let sum = match &mut place {
             // Somebody else has made it meanwhile.
@@ -253,12 +258,12 @@ impl Store for Memory {
                 Ok(delta)
             }
         };
-        self.make_room();
+        self.make_room(now);
         sum
     }
 
-    fn resize(&self, limit: usize) {
-        while self.used.load(Relaxed) > limit && self.evict() {}
+    fn resize(&self, limit: usize, now: u64) {
+        while self.used.load(Relaxed) > limit && self.evict(now) {}
         self.limit.store(limit, Relaxed);
     }
 

@@ -92,13 +92,25 @@ fn ended_entries_are_thrown_out_by_whoever_writes() {
     assert_eq!(store.facts(), StoreFacts { entries: 1, bytes: ENTRY, limit: 1_000 * ENTRY, evictions: 0 });
 }
 
+/// They go first where room is needed, but nobody has lost them.
+#[test]
+fn ended_entries_are_no_evictions() {
+    let store = room_for(20);
+    for number in 0..10 {
+        set(&store, &number.to_string(), Some(10), 0);
+    }
+    let before = store.facts();
+    store.set("large", value(&[0; 18 * ENTRY]), None, 10).unwrap();
+    assert_eq!((before.evictions, store.facts().evictions, keys(&store)), (0, 0, "large".to_owned()));
+}
+
 #[test]
 fn a_smaller_limit_throws_out_at_once() {
     let store = room_for(1_000);
     for number in 0..900_u64 {
         set(&store, &format!("{number:03}"), Some(1_000 - number), 0);
     }
-    store.resize(10 * (ENTRY + 2));
+    store.resize(10 * (ENTRY + 2), 0);
     assert_eq!(store.facts().entries, 10);
     assert!(store.get("000", 0).is_some() && store.get("899", 0).is_none());
 }
