@@ -4,6 +4,7 @@
 //! The inner build has a target folder of its own, so that it may run inside of another one, and a
 //! profile of its own (`plugin`), so that a plugin is the same in debug and release.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -128,13 +129,11 @@ pub fn interfaces(wit: &Path) -> Interfaces {
     let name = |interface: &InterfaceId| resolve.id_of(*interface).expect("an interface of a package has a name");
     let with_functions = interfaces.iter().filter(|interface| !resolve.interfaces[**interface].functions.is_empty());
     let exported: Vec<String> = with_functions.map(name).collect();
-    let mut worlds = String::from("package jackfield:core;\nworld imports {\n");
-    for imported in interfaces.iter().map(name) {
-        worlds += &format!("import {imported};\n");
-    }
-    worlds += "}\n";
+    let imports: String =
+        interfaces.iter().flat_map(|interface| ["import ".to_owned(), name(interface), ";".to_owned()]).collect();
+    let mut worlds = format!("package jackfield:core;\nworld imports {{ {imports} }}\n");
     for (number, exported) in exported.iter().enumerate() {
-        worlds += &format!("world export{number} {{ export {exported}; }}\n");
+        writeln!(worlds, "world export{number} {{ export {exported}; }}").expect("a string takes all");
     }
     let package = resolve.push_str("worlds.wit", &worlds).unwrap_or_else(|error| panic!("{error:#} in\n{worlds}"));
     let of = |world: &str| metadata(&resolve, package, world);
