@@ -27,8 +27,21 @@ fn main() {
     let texts = root.join("proxy/adapter");
     let adapter = jackfield_plugin_build::adapter(&texts.join("preview1.wat"), &texts.join("preview1.wit"), "adapter");
     fs::write(out.join("preview1.wasm"), adapter).expect("the build folder can be written");
-    for world in ["balancer", "http-filter"] {
-        let metadata = jackfield_plugin_build::metadata(&root.join("wit"), world);
-        fs::write(out.join(format!("{world}.metadata")), metadata).expect("the build folder can be written");
+    let interfaces = jackfield_plugin_build::interfaces(&root.join("wit"));
+    fs::write(out.join("imports.metadata"), interfaces.imports).expect("the build folder can be written");
+    let mut table =
+        String::from("/// Of each interface how its exports begin, and the metadata of a world that exports it.\n");
+    table.push_str("static EXPORTS: &[(&str, &[u8])] = &[\n");
+    for (number, (name, metadata)) in interfaces.exports.into_iter().enumerate() {
+        let file = out.join(format!("export{number}.metadata"));
+        fs::write(&file, metadata).expect("the build folder can be written");
+        writeln!(
+            table,
+            "    (\"{name}#\", include_bytes!({:?})),",
+            file.to_str().expect("the build folder's path is text")
+        )
+        .expect("a string takes all");
     }
+    table.push_str("];\n");
+    fs::write(out.join("exports.rs"), table).expect("the build folder can be written");
 }

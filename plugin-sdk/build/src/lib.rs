@@ -4,11 +4,13 @@
 //! The inner build has a target folder of its own, so that it may run inside of another one, and a
 //! profile of its own (`plugin`), so that a plugin is the same in debug and release.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
 use wasm_encoder::Section;
+use wit_parser::{InterfaceId, PackageId, Resolve};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -95,26 +97,66 @@ fn is_for_the_outer_build(key: &str) -> bool {
     prefixes.iter().any(|prefix| key.starts_with(prefix)) || names.contains(&key)
 }
 
-/// What a core module's custom section `component-type` says: the world that it is for.
-///
-/// # Panics
-/// When the WIT is wrong.
-pub fn metadata(wit: &Path, world: &str) -> Vec<u8> {
-    let mut resolve = wit_parser::Resolve::default();
-    let (package, _) = resolve.push_path(wit).unwrap_or_else(|error| panic!("{}: {error:#}", wit.display()));
-    resolve
-        .select_world(&[package], Some(world))
-        .and_then(|world| wit_component::metadata::encode(&resolve, world, wit_component::StringEncoding::UTF8, None))
-        .unwrap_or_else(|error| panic!("{}: {error:#}", wit.display()))
-}
-
 /// Assembles an adapter: a core module as text, and the WIT world of what it imports.
 ///
 /// # Panics
 /// When one of the two is wrong.
 pub fn adapter(text: &Path, wit: &Path, world: &str) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(wit).unwrap_or_else(|error| panic!("{}: {error:#}", wit.display()));
     let mut module = wat::parse_file(text).unwrap_or_else(|error| panic!("{error}"));
-    wasm_encoder::CustomSection { name: "component-type".into(), data: metadata(wit, world).into() }
-        .append_to(&mut module);
+    let metadata = metadata(&resolve, package, world);
+    wasm_encoder::CustomSection { name: "component-type".into(), data: metadata.into() }.append_to(&mut module);
     module
+}
+
+/// The interfaces of a WIT package as metadata of core modules.
+#[derive(Debug)]
+pub struct Interfaces {
+    /// Of a world that imports all of them.
+    pub imports: Vec<u8>,
+    /// Of those that have functions: the name, `jackfield:plugin/balancing@0.1.0`, and the metadata of
+    /// a world that exports it.
+    pub exports: Vec<(String, Vec<u8>)>,
+}
+
+/// # Panics
+/// When the WIT is wrong.
+pub fn interfaces(wit: &Path) -> Interfaces {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(wit).unwrap_or_else(|error| panic!("{}: {error:#}", wit.display()));
+    let interfaces: Vec<InterfaceId> = resolve.packages[package].interfaces.values().copied().collect();
+    let name = |interface: &InterfaceId| resolve.id_of(*interface).expect("an interface of a package has a name");
+    let with_functions = interfaces.iter().filter(|interface| !resolve.interfaces[**interface].functions.is_empty());
+    let exported: Vec<String> = with_functions.map(name).collect();
+    let imports: String =
+        interfaces.iter().flat_map(|interface| ["import ".to_owned(), name(interface), ";".to_owned()]).collect();
+    let mut worlds = format!("package jackfield:core;\nworld imports {{ {imports} }}\n");
+    for (number, exported) in exported.iter().enumerate() {
+        writeln!(worlds, "world export{number} {{ export {exported}; }}").expect("a string takes all");
+    }
+    let package = resolve.push_str("worlds.wit", &worlds).unwrap_or_else(|error| panic!("{error:#} in\n{worlds}"));
+    let of = |world: &str| metadata(&resolve, package, world);
+    let exports = (0..).zip(exported).map(|(number, name): (u32, _)| (name, of(&format!("export{number}"))));
+    Interfaces { exports: exports.collect(), imports: of("imports") }
+}
+
+/// What the custom section `component-type` of a core module for this world says.
+fn metadata(resolve: &Resolve, package: PackageId, world: &str) -> Vec<u8> {
+    let world = resolve.select_world(&[package], Some(world)).unwrap_or_else(|error| panic!("{error:#}"));
+    wit_component::metadata::encode(resolve, world, wit_component::StringEncoding::UTF8, None)
+        .unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_has_interfaces_to_export_and_types_are_none() {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let names: Vec<String> = interfaces(&wit).exports.into_iter().map(|(name, _)| name).collect();
+        assert!(names.contains(&"jackfield:plugin/balancing@0.1.0".to_owned()), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains("/types@")), "{names:?}");
+    }
 }

@@ -1,5 +1,5 @@
 //! Makes a component of a core module, as toolchains leave it when their last step is left out. The
-//! names of its exports tell which worlds of the contract it is for; what it needs of WASI preview 1
+//! names of its exports tell which interfaces of the contract it has; what it needs of WASI preview 1
 //! our own adapter gives it (`proxy/adapter/preview1.wat`).
 //!
 //! The WIT metadata that a toolchain may have put into a custom section is passed over, and our own
@@ -17,11 +17,10 @@ static ADAPTER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preview1.wasm"
 
 /// Whose functions a module may import, and of whose interfaces it exports one.
 const PACKAGE: &str = "jackfield:plugin/";
-/// How the exports of an interface begin, and the metadata of the world that has it.
-static WORLDS: [(&str, &[u8]); 2] = [
-    ("jackfield:plugin/balancing@0.1.0#", include_bytes!(concat!(env!("OUT_DIR"), "/balancer.metadata"))),
-    ("jackfield:plugin/filtering@0.1.0#", include_bytes!(concat!(env!("OUT_DIR"), "/http-filter.metadata"))),
-];
+/// The metadata of a world that imports all of the contract; what a module does not use of it is left out.
+static IMPORTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/imports.metadata"));
+include!(concat!(env!("OUT_DIR"), "/exports.rs"));
+
 /// How the custom section's name begins; a module that was linked of several parts has several.
 const METADATA: &str = "component-type";
 
@@ -56,16 +55,17 @@ pub fn is_core_module(wasm: &[u8]) -> bool {
 pub fn wrapped(wasm: &[u8]) -> Result<(Vec<u8>, Wrapped), WrapError> {
     let mut core = Core::of(wasm)?;
     match core.other {
-        _ if core.worlds.contains(&true) => {}
+        _ if core.exports.contains(&true) => {}
         None => return Err(WrapError::NoExport),
         Some(other) => return Err(WrapError::OtherVersion(other.trim_end_matches('#').to_owned())),
     }
     if !core.foreign.is_empty() {
         return Err(WrapError::Imports(core.foreign.into_iter().map(str::to_owned).collect()));
     }
-    for (_, (prefix, metadata)) in core.worlds.iter().zip(&WORLDS).filter(|(exported, _)| **exported) {
-        let name = format!("{METADATA}:{prefix}");
-        core.module.section(&CustomSection { name: name.into(), data: (*metadata).into() });
+    let exported = core.exports.iter().zip(EXPORTS).filter(|(exported, _)| **exported).map(|(_, export)| *export);
+    for (name, metadata) in exported.chain([("imports", IMPORTS)]) {
+        let name = format!("{METADATA}:{name}");
+        core.module.section(&CustomSection { name: name.into(), data: metadata.into() });
     }
     Ok((encode(&core.module.finish())?, Wrapped { adapter: core.adapter }))
 }
@@ -85,9 +85,9 @@ struct Core<'a> {
     adapter: bool,
     /// The first few other modules that it imports from and cannot.
     foreign: Vec<&'a str>,
-    /// Which of [`WORLDS`] it exports.
-    worlds: [bool; WORLDS.len()],
-    /// An interface that is in none of them: `jackfield:plugin/balancing@7.0.0#`.
+    /// Which of [`EXPORTS`] it has.
+    exports: [bool; EXPORTS.len()],
+    /// An interface that is none of them: `jackfield:plugin/balancing@7.0.0#`.
     other: Option<&'a str>,
 }
 
@@ -134,8 +134,8 @@ impl<'a> Core<'a> {
     }
 
     fn add_export(&mut self, name: &'a str) {
-        if let Some(world) = WORLDS.iter().position(|(prefix, _)| name.starts_with(prefix)) {
-            self.worlds[world] = true;
+        if let Some(export) = EXPORTS.iter().position(|(prefix, _)| name.starts_with(prefix)) {
+            self.exports[export] = true;
         } else if name.starts_with(PACKAGE) {
             self.other = name.split_inclusive('#').next();
         }
@@ -203,10 +203,10 @@ mod tests {
 
     #[test]
     fn a_module_becomes_the_same_component_with_metadata_and_without_each_time() {
-        let (component, what) = wrapped(&with(WORLDS[0].1)).unwrap();
+        let (component, what) = wrapped(&with(EXPORTS[0].1)).unwrap();
         assert_eq!(what, Wrapped { adapter: false });
         assert!(compiles(&component));
-        assert_eq!(component, wrapped(&with(WORLDS[0].1)).unwrap().0);
+        assert_eq!(component, wrapped(&with(EXPORTS[0].1)).unwrap().0);
         assert_eq!(component, wrapped(stripped()).unwrap().0);
     }
 
@@ -227,14 +227,14 @@ mod tests {
 
     #[test]
     fn forged_metadata_is_not_looked_at() {
-        for forged in [&b""[..], b"\0asm", &WORLDS[0].1[..100], &[0xff; 1000]] {
+        for forged in [&b""[..], b"\0asm", &EXPORTS[0].1[..100], &[0xff; 1000]] {
             assert_eq!(wrapped(&with(forged)).unwrap().0, wrapped(stripped()).unwrap().0);
         }
     }
 
     #[test]
     fn texts_in_another_encoding_are_not_misread() {
-        let mut metadata = WORLDS[0].1.to_vec();
+        let mut metadata = EXPORTS[0].1.to_vec();
         let name = b"wit-component-encoding\x04";
         let place = metadata.windows(name.len()).position(|bytes| bytes == name).unwrap() + name.len();
         metadata[place] = 1;
@@ -254,7 +254,7 @@ mod tests {
                 _ => &format!("jackfield:plugin/{number}"),
             };
             imports.import(module, &name, EntityType::Function(0));
-            exports.export(&format!("{}{number}", WORLDS[0].0), ExportKind::Func, number);
+            exports.export(&format!("{}{number}", EXPORTS[0].0), ExportKind::Func, number);
         }
         let mut module = Module::new();
         module.section(&types).section(&imports).section(&exports);

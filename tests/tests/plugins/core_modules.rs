@@ -255,7 +255,7 @@ fn preview_1_answers_what_there_is_and_refuses_the_rest() {
         import("sock_send", "i32 i32 i32 i32 i32"),
         import("poll_oneoff", "i32 i32 i32 i32"),
     ];
-    let body = r#"
+    let body = r"
     (i64.store (i32.const 256) (i64.const -1))
     (call $want (i32.const 1) (i32.const 0) (call $args_sizes_get (i32.const 256) (i32.const 260)))
     (call $want (i32.const 2) (i32.const 1) (i64.eqz (i64.load (i32.const 256))))
@@ -309,7 +309,7 @@ fn preview_1_answers_what_there_is_and_refuses_the_rest() {
     (call $want (i32.const 31) (i32.const 0x10008) (i32.load (i32.const 808)))
     (call $want (i32.const 32) (i32.const 28)
       (call $poll_oneoff (i32.const 512) (i32.const 768) (i32.const 0) (i32.const 256)))
-    "#;
+    ";
     let wasm = text(&imports.concat(), body);
     picks(&host().usage_of(&wasm, PluginKind::Balancer, "{}", None), 1);
 }
@@ -318,7 +318,7 @@ fn preview_1_answers_what_there_is_and_refuses_the_rest() {
 #[test]
 fn a_paused_clock_stands_still() {
     let pause = "(import \"wasi_snapshot_preview1\" \"adapter_monotonic_clock_set_paused\" (func $pause (param i32)))";
-    let body = r#"
+    let body = r"
     (call $want (i32.const 1) (i32.const 0) (call $clock_time_get (i32.const 1) (i64.const 1) (i32.const 256)))
     (call $pause (i32.const 1))
     (call $want (i32.const 2) (i32.const 0) (call $clock_time_get (i32.const 1) (i64.const 1) (i32.const 264)))
@@ -326,7 +326,7 @@ fn a_paused_clock_stands_still() {
     (call $pause (i32.const 0))
     (call $want (i32.const 4) (i32.const 0) (call $clock_time_get (i32.const 1) (i64.const 1) (i32.const 264)))
     (call $want (i32.const 5) (i32.const 1) (i64.lt_u (i64.load (i32.const 256)) (i64.load (i32.const 264))))
-    "#;
+    ";
     let wasm = text(&format!("{}{pause}", import("clock_time_get", "i32 i64 i32")), body);
     picks(&host().usage_of(&wasm, PluginKind::Balancer, "{}", None), 1);
 }
