@@ -131,6 +131,10 @@ fn of_type(contract: &Resolve, ty: &Type) -> String {
             let types: Vec<String> = tuple.types.iter().map(|ty| of_type(contract, ty)).collect();
             format!("[{}]", types.join(", "))
         }
+        TypeDefKind::Result(result) => {
+            let of = |ty: &Option<Type>| ty.map_or_else(|| "void".to_owned(), |ty| of_type(contract, &ty));
+            format!("{{ tag: \"ok\", val: {} }} | {{ tag: \"err\", val: {} }}", of(&result.ok), of(&result.err))
+        }
         other => panic!("say here how a {} becomes TypeScript", other.as_str()),
     }
 }

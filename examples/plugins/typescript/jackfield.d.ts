@@ -389,7 +389,10 @@ declare module "jackfield:plugin/log@0.1.0" {
     | "info"
     | "warn"
     | "error";
-  /** Lines for the proxy's log, marked with the plugin's name; too many are dropped and counted. */
+  /**
+   * Lines for the proxy's log, marked with the plugin's name. What is longer than 2 KiB is cut; of
+   * more than ten lines a second the rest is dropped and counted. Grant: `log`.
+   */
   const log: {
     write(level: Level, message: string): void;
   };
@@ -423,4 +426,238 @@ declare module "jackfield:plugin/filtering@0.1.0" {
     /** The head of the response is there; nothing was passed back yet. */
     onResponse(context: FilterContext): void;
   }
+}
+
+declare module "jackfield:plugin/state@0.1.0" {
+  export type StateError =
+    /** No store of this name is granted to this use. */
+    | "not-granted"
+    /** A key above 1 KiB, a value above 64 KiB, or no store of this number. */
+    | "malformed"
+    /** The store cannot hold this. */
+    | "full"
+    /** `add` to what is no number. */
+    | "not-a-number";
+  /**
+   * Granted ------------------------------------------------------------------------------------------
+   * Key-value stores in the proxy's memory, shared by all workers and by every plugin that is granted
+   * the same store. They outlive instances, reloads and new versions of a plugin, not the process.
+   * Grant: `state:NAME`, for each store. How much a store holds is the configuration's (`[state.NAME]`):
+   * where an entry finds no room, those closest to their end go first, then those without an end, the
+   * oldest first; it is refused only when it alone is too large. So any entry may be gone before its
+   * time: what must not be lost does not belong here.
+   */
+  const state: {
+    /**
+     * The number of a store, good for this instance: best asked for once, in `configure`.
+     * Throws: StateError.
+     */
+    open(name: string): number;
+    get(store: number, key: string): Uint8Array | null;
+    /**
+     * For `ttl` milliseconds from now; none: until it is removed.
+     * Throws: StateError.
+     */
+    set(store: number, key: string, value: Uint8Array, ttl: number | null): void;
+    /** Answers whether there was such an entry. */
+    remove(store: number, key: string): boolean;
+    /**
+     * Writes `value` (none: removes) when the entry is what was `expected` (none: absent), as one
+     * step; answers whether it was.
+     * Throws: StateError.
+     */
+    compareAndSwap(store: number, key: string, expected: Uint8Array | null, value: Uint8Array | null, ttl: number | null): boolean;
+    /**
+     * Adds to a number (absent: 0), as one step, and answers the sum, saturating. A number is an
+     * entry like others: eight bytes, little-endian. `ttl` counts from when the entry was made: a
+     * counter for each minute needs no more than this.
+     * Throws: StateError.
+     */
+    add(store: number, key: string, delta: number, ttl: number | null): number;
+  };
+  export default state;
+}
+
+declare module "jackfield:plugin/metrics@0.1.0" {
+  export type MetricError =
+    /**
+     * Not a name `[a-z][a-z0-9_]*` of at most 64 letters, or one of the proxy's own (`calls`,
+     * `failures` ...); of a histogram: a name that ends in `_total`, `_bucket`, `_sum` or `_count`,
+     * bounds that are not finite, do not ascend, or are more than 32; a name that is in use as
+     * the other kind.
+     */
+    | "malformed"
+    /** More than 64 metrics in one use. */
+    | "too-many";
+  /**
+   * The plugin's own metrics, on the proxy's metrics page as `jackfield_plugin_NAME` with the labels
+   * `plugin` and `place`; a counter's name ends in `_total` there, which is added where it is missing.
+   * They belong to the use, all workers together, and outlive instances, reloads and new versions of
+   * the plugin. Grant: `metrics`.
+   */
+  const metrics: {
+    /**
+     * The number of a counter of this name: best asked for once, in `configure`.
+     * Throws: MetricError.
+     */
+    counter(name: string): number;
+    /**
+     * The number of a histogram: counts of the observations up to each bound, ascending. One that is
+     * there already keeps the bounds that it has.
+     * Throws: MetricError.
+     */
+    histogram(name: string, bounds: Array<number>): number;
+    /** Nothing happens when there is no such counter. */
+    increment(counter: number, delta: number): void;
+    /** Nothing happens when there is no such histogram, or when the value is not finite. */
+    observe(histogram: number, value: number): void;
+  };
+  export default metrics;
+}
+
+declare module "jackfield:plugin/http@0.1.0" {
+  export interface Outgoing {
+    upstream: string;
+    method: string;
+    /** Path and query, beginning with `/`. */
+    path: string;
+    /** Framing and connection headers are the host's; `host` is the upstream's unless it is here. */
+    headers: Array<[string, string]>;
+    /** At most 1 MiB. */
+    body: Uint8Array;
+    /**
+     * Milliseconds until the whole reply must be there; at most 30_000, and never beyond the
+     * time limit of the client's request.
+     */
+    timeout: number;
+  }
+  export type SendError =
+    /** No upstream of this name is granted to this use. */
+    | "not-granted"
+    /**
+     * Not a method, path, header or timeout; too long a body, or more than 256 lines or 64 KiB of
+     * headers.
+     */
+    | "malformed"
+    /** Nothing can be asked for in this call. */
+    | "forbidden"
+    /**
+     * More than 8 requests of this use for one request of a client (and 8 for its response), or in
+     * one tick; or all that it waits for, bodies and replies of all workers, is above 64 MiB.
+     */
+    | "too-many";
+  /**
+   * Requests of the plugin's own, to upstreams of the configuration: an authentication service, feature
+   * flags, an oracle. A call does not wait: when the plugin's function has returned, the host sends
+   * what it asked for, serves others meanwhile, and hands each reply to `replies.on-reply`; the client's
+   * request goes on when no reply is outstanding, or when the plugin has given an answer: what is
+   * outstanding then is dropped, as it is when the client goes away. For filters (`on-request`,
+   * `on-response`, `on-reply`) and in `refreshing.tick`; never in `pick`. A plugin that imports this
+   * exports `replies`. Grant: `http:NAME`, for each upstream.
+   * 
+   * These requests take the way of clients' requests (balancer, kept connections, retries, health), but
+   * pass no filters. Those of a timer go to the healthy endpoints in turn.
+   */
+  const http: {
+    /**
+     * Answers a number that comes back with the reply. It does not repeat within one request of a
+     * client, whoever sends for it.
+     * Throws: SendError.
+     */
+    send(request: Outgoing): number;
+  };
+  export default http;
+}
+
+declare module "jackfield:plugin/replies@0.1.0" {
+  export interface Reply {
+    status: number;
+    /** Without those of the connection, and without values that are not UTF-8. */
+    headers: Array<[string, string]>;
+    /** At most 1 MiB. */
+    body: Uint8Array;
+  }
+  export type NoReply =
+    | "timeout"
+    /** No endpoint answered, or none to the end. */
+    | "unreachable"
+    /** Longer than 1 MiB, or than the room that is left (see `too-many`). */
+    | "too-large";
+  /** Exported by a plugin that imports `http`. */
+  const replies: {
+    /**
+     * Called with the request (or response) that `send` was called for, in the same phase: what could
+     * be edited and answered then can be now, and more can be sent.
+     * 
+     * Calls for different requests interleave, and an instance that failed meanwhile (in a call for
+     * another request) is replaced by a new one, which hears the replies that are left: keep what
+     * belongs to a request in its notes, not in the instance. Where no instance is ready yet, the
+     * failure policy of the use applies. A request that waits during a reload ends with the instances
+     * that it began with.
+     */
+    onReply(ticket: number, reply: { tag: "ok", val: Reply } | { tag: "err", val: NoReply }): void;
+  };
+  export default replies;
+}
+
+declare module "jackfield:plugin/refreshing@0.1.0" {
+  /**
+   * Exported by a plugin that wants to be called from time to time, away from all requests. It lives in
+   * an instance of its own, on the control side of the proxy: what it finds out it leaves in `state`
+   * for the instances that decide, so a `pick` never waits. The instance of a balancer gets `update`
+   * like every other. One that fails is replaced; failures of the timer put the timer into quarantine,
+   * not the decisions. Grant: `timer`.
+   */
+  const refreshing: {
+    /**
+     * Answers the milliseconds until the next call, between 100 and 3_600_000 (what is less or more is
+     * taken for these); they count from when its replies are there. The first call comes at the start,
+     * and at once when a reload changes the use; one that leaves the use as it is makes a new instance
+     * and keeps the time of the next call. After a failure the next call comes within a second.
+     */
+    tick(): number;
+  };
+  export default refreshing;
+}
+
+declare module "jackfield:plugin/body-filtering@0.1.0" {
+  /** How a body comes. */
+  export type Delivery =
+    /** Not at all: it costs nothing. */
+    | "never"
+    /** As it passes, in pieces of at most 64 KiB; the head went before. */
+    | "chunks"
+    /**
+     * All at once, before its head is sent on: head and body can be changed together, and the
+     * request be answered. What is longer than the use's `body` limit (1 MiB) is refused: 413
+     * for a request, 502 for a response.
+     */
+    | "whole";
+  export interface Wishes {
+    request: Delivery;
+    response: Delivery;
+  }
+  export type Verdict =
+    /** As it came. */
+    | { tag: "pass" }
+    /** This in its place; it may be empty. */
+    | { tag: "replace", val: Uint8Array }
+    /**
+     * Nothing more of this message: its connection (or stream) is cut off. With `whole` the
+     * client gets 403 for a request and 502 for a response, unless the plugin gave an answer.
+     */
+    | { tag: "abort" };
+  /** Exported by a filter that reads or changes bodies. Grant: `body`. */
+  const bodyFiltering: {
+    /** Asked once, after `configure`. */
+    deliveries(): Wishes;
+    /**
+     * A piece of the request's body. `end` comes with the last one, which may be empty; it does not
+     * come when the client gives up. Calls for different requests interleave: keep what belongs to
+     * one in its notes.
+     */
+    onRequestBody(chunk: Uint8Array, end: boolean): Verdict;
+    onResponseBody(chunk: Uint8Array, end: boolean): Verdict;
+  };
+  export default bodyFiltering;
 }

@@ -35,8 +35,8 @@ routes = [
   {{ path = "/ask/", upstream = "api", filters = [{closed}] }},
   {{ path = "/open/", upstream = "api", filters = [{open}] }},
   {{ path = "/short/", upstream = "api", filters = [{closed}], timeout = "300ms" }},
-  {{ path = "/auth/", upstream = "api", filters = [{{ plugin = "external-auth", grants = ["http:auth-service"] }}] }},
-  {{ path = "/both/", upstream = "api", filters = [{closed}, {{ plugin = "external-auth", grants = ["http:auth-service"] }}, {closed}] }},
+  {{ path = "/auth/", upstream = "api", filters = [{{ plugin = "external-auth", grants = ["clock", "random", "log", "http:auth-service"] }}] }},
+  {{ path = "/both/", upstream = "api", filters = [{closed}, {{ plugin = "external-auth", grants = ["clock", "random", "log", "http:auth-service"] }}, {closed}] }},
   {{ path = "/picked/", upstream = "picked" }},
 ]
 [upstream.api]

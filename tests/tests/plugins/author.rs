@@ -189,6 +189,7 @@ headers = { server = "x" }
 fn an_answer_passes_the_plugins_own_response_phase() {
     let cases = r#"
 kind = "http-filter"
+grants = ["log"]
 [[case]]
 name = "answered, and reported on"
 request = { path = "/meddle/notes" }
@@ -269,7 +270,7 @@ fn limits_are_the_files() {
 #[test]
 fn what_the_plugin_logged_stands_with_the_case_that_failed() {
     let cases = format!(
-        "kind = \"balancer\"\n{TWO}[[case]]\nname = \"a\"\nexpect = {{ endpoint = \"10.0.0.2:80\" }}\n[[case]]\nname = \"b\"\n"
+        "kind = \"balancer\"\ngrants = [\"log\"]\n{TWO}[[case]]\nname = \"a\"\nexpect = {{ endpoint = \"10.0.0.2:80\" }}\n[[case]]\nname = \"b\"\n"
     );
     let ran = try_plugin("meddle", Some(&cases), &[]);
     let lines: Vec<&str> = ran.out.lines().collect();

@@ -100,7 +100,7 @@ admin = {{ address = "127.0.0.1:0" }}
 address = "127.0.0.1:0"
 upstream = "api"
 [upstream.api]
-balancer = {{ plugin = "module", settings = {{ do = "{action}" }} }}
+balancer = {{ plugin = "module", grants = ["clock", "random", "log"], settings = {{ do = "{action}" }} }}
 endpoints = ["{}"]
 "#,
         origin.address()
@@ -452,7 +452,7 @@ fn inspect_says_that_a_file_was_wrapped_and_componentize_keeps_it() {
     assert!(said.contains("  wrapped  core module\n"), "{said}");
     let (_, said) = program(&["plugin", "inspect", &path("adapted.wasm")]);
     assert!(said.contains("  wrapped  core module, adapter preview1\n"), "{said}");
-    assert!(said.contains(" jackfield:preview1/random@0.1.0\n"), "{said}");
+    assert!(said.contains(" jackfield:preview1/random@0.1.0  needs \"random\"\n"), "{said}");
 
     let (code, said) = program(&["plugin", "componentize", &path("adapted.wasm"), "-o", &path("component.wasm")]);
     assert_eq!((code, &*said), (Some(0), ""));

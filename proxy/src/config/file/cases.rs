@@ -101,10 +101,11 @@ fn granted_upstreams(grants: &[Grant]) -> impl Iterator<Item = String> {
 
 fn common(table: &mut Table<'_, '_>, kinds: &[PluginKind]) -> Common {
     let check = table.check;
+    let says_grants = table.has("grants");
     Common {
         kind: table.read("kind", |value| kind(value, kinds)),
         settings: table.read("settings", plugin::settings),
-        grants: table.has("grants").then(|| grant::of_a_trial(table)).flatten(),
+        grants: grant::of_a_trial(table).filter(|_| says_grants),
         endpoints: table.take("endpoints").and_then(|value| step::endpoints(check, &value)),
         then: table.read("then", |value| then(check, value)),
     }
