@@ -7,10 +7,13 @@
 //! into a recursion without end.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 
 use wasm_encoder::{CustomSection, Module, RawSection};
 use wasmparser::{BinaryReaderError, Parser, Payload};
 use wit_component::ComponentEncoder;
+
+use super::instance::readable;
 
 const PREVIEW_1: &str = "wasi_snapshot_preview1";
 static ADAPTER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preview1.wasm"));
@@ -55,15 +58,14 @@ pub fn is_core_module(wasm: &[u8]) -> bool {
 pub fn wrapped(wasm: &[u8]) -> Result<(Vec<u8>, Wrapped), WrapError> {
     let mut core = Core::of(wasm)?;
     match core.other {
-        _ if core.exports.contains(&true) => {}
+        _ if !core.exports.is_empty() => {}
         None => return Err(WrapError::NoExport),
-        Some(other) => return Err(WrapError::OtherVersion(other.trim_end_matches('#').to_owned())),
+        Some(other) => return Err(WrapError::OtherVersion(readable(other.trim_end_matches('#')))),
     }
     if !core.foreign.is_empty() {
-        return Err(WrapError::Imports(core.foreign.into_iter().map(str::to_owned).collect()));
+        return Err(WrapError::Imports(core.foreign.into_iter().map(readable).collect()));
     }
-    let exported = core.exports.iter().zip(EXPORTS).filter(|(exported, _)| **exported).map(|(_, export)| *export);
-    for (name, metadata) in exported.chain([("imports", IMPORTS)]) {
+    for (name, metadata) in core.exports.iter().map(|export| EXPORTS[*export]).chain([("imports", IMPORTS)]) {
         let name = format!("{METADATA}:{name}");
         core.module.section(&CustomSection { name: name.into(), data: metadata.into() });
     }
@@ -86,7 +88,7 @@ struct Core<'a> {
     /// The first few other modules that it imports from and cannot.
     foreign: Vec<&'a str>,
     /// Which of [`EXPORTS`] it has.
-    exports: [bool; EXPORTS.len()],
+    exports: BTreeSet<usize>,
     /// An interface that is none of them: `jackfield:plugin/balancing@7.0.0#`.
     other: Option<&'a str>,
 }
@@ -135,7 +137,7 @@ impl<'a> Core<'a> {
 
     fn add_export(&mut self, name: &'a str) {
         if let Some(export) = EXPORTS.iter().position(|(prefix, _)| name.starts_with(prefix)) {
-            self.exports[export] = true;
+            self.exports.insert(export);
         } else if name.starts_with(PACKAGE) {
             self.other = name.split_inclusive('#').next();
         }
@@ -160,8 +162,8 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, WrapError> {
         let thread = std::thread::Builder::new().name("plugin-wrap".into()).spawn_scoped(scope, work);
         let thread = thread.map_err(|error| WrapError::Unfit(format!("no thread to wrap it in: {error}")))?;
         match thread.join() {
-            Ok(component) => component.map_err(|error| WrapError::Unfit(format!("{error:#}").replace('\n', " "))),
-            Err(panic) => Err(WrapError::Unfit(format!("it cannot be understood: {}", words(&*panic)))),
+            Ok(component) => component.map_err(|error| WrapError::Unfit(readable(&format!("{error:#}")))),
+            Err(panic) => Err(WrapError::Unfit(readable(&format!("it cannot be understood: {}", words(&*panic))))),
         }
     })
 }

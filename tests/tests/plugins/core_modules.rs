@@ -22,18 +22,6 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A file of this test's own.
-fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()))
-}
-
-#[track_caller]
-fn taken(file: &Path) -> Vec<u8> {
-    let wasm = std::fs::read(file).unwrap();
-    std::fs::remove_file(file).unwrap();
-    wasm
-}
-
 #[track_caller]
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
@@ -56,37 +44,31 @@ fn rust() -> Option<Vec<u8>> {
 /// `modules/c`, without the last step.
 fn c() -> Option<Vec<u8>> {
     let clang = tool("clang-19", "clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32")?;
-    let bindings = bindings("c")?;
-    let wasm = file("c.wasm");
-    let mut command = Command::new(clang);
-    command.args(["--target=wasm32-wasi", "-mexec-model=reactor", "-Oz", "-I"]).arg(&bindings).arg("-o").arg(&wasm);
-    command.arg(root().join("tests/modules/c/noisy.c"));
-    run(command.arg(bindings.join("balancer.c")).arg(bindings.join("balancer_component_type.o")));
-    std::fs::remove_dir_all(bindings).unwrap();
-    Some(taken(&wasm))
-}
-
-/// The folder of generated files.
-fn bindings(language: &str) -> Option<PathBuf> {
-    let program = tool("wit-bindgen", "none; cargo install wit-bindgen-cli")?;
-    let folder = file(&format!("{language}-bindings"));
-    let mut command = Command::new(program);
-    run(command.arg(language).arg(root().join("wit")).args(["--world", "balancer", "--out-dir"]).arg(&folder));
-    Some(folder)
+    let generator = tool("wit-bindgen", "none; cargo install wit-bindgen-cli")?;
+    let folder = tempfile::tempdir().unwrap();
+    let (bindings, wasm) = (folder.path(), folder.path().join("noisy.wasm"));
+    let mut generate = Command::new(generator);
+    run(generate.arg("c").arg(root().join("wit")).args(["--world", "balancer", "--out-dir"]).arg(bindings));
+    let mut compile = Command::new(clang);
+    compile.args(["--target=wasm32-wasi", "-mexec-model=reactor", "-Oz", "-I"]).arg(bindings).arg("-o").arg(&wasm);
+    compile.arg(root().join("tests/modules/c/noisy.c")).arg(bindings.join("balancer.c"));
+    run(compile.arg(bindings.join("balancer_component_type.o")));
+    Some(std::fs::read(wasm).unwrap())
 }
 
 /// `modules/go`, as the examples are built.
 fn go() -> Option<Vec<u8>> {
-    let (build, wasm) = (root().join("examples/plugins/go/build.sh"), file("go.wasm"));
-    let mut command = Command::new(build);
-    let output = command.arg("balancer").arg(root().join("tests/modules/go")).arg(&wasm).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let wasm = folder.path().join("noisy.wasm");
+    let mut build = Command::new(root().join("examples/plugins/go/build.sh"));
+    let output = build.arg("balancer").arg(root().join("tests/modules/go")).arg(&wasm).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(77) {
         skipped(&said);
         return None;
     }
     assert!(output.status.success(), "{said}");
-    Some(taken(&wasm))
+    Some(std::fs::read(wasm).unwrap())
 }
 
 /// A proxy with the module as its balancer.
