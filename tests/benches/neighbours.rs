@@ -3,8 +3,11 @@
 //! `cargo bench -p jackfield-tests --bench neighbours`, or with names of rows to run only those.
 //!
 //! Both routes are asked at a fixed rate, and latency counts from when a request was due, so a
-//! worker that stalls shows in all the requests that it kept waiting.
+//! worker that stalls shows in all the requests that it kept waiting. What the origin and the clients
+//! cost is in it too: they share the machine.
 
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -17,6 +20,8 @@ use jackfield_tests::{Client, Origin, Proxy};
 struct Neighbour {
     name: &'static str,
     guest: &'static str,
+    /// What its clients ask for.
+    path: &'static str,
     /// Keys of the upstream, and of the route.
     balancer: String,
     filters: String,
@@ -24,16 +29,24 @@ struct Neighbour {
 
 const MEASURED: Duration = Duration::from_secs(20);
 const PLAIN_PER_SECOND: u32 = 500;
-const HOSTILE_PER_SECOND: u32 = 200;
+const HOSTILE_CLIENTS: u32 = 8;
+/// Of each of them.
+const HOSTILE_PER_SECOND: u32 = 25;
 
 fn filter(name: &'static str, guest: &'static str, rest: &str) -> Neighbour {
     let filters = format!(", filters = [{{ plugin = \"{guest}\"{rest} }}]");
-    Neighbour { name, guest, balancer: String::new(), filters }
+    Neighbour { name, guest, path: "/hostile/", balancer: String::new(), filters }
 }
 
 fn balancer(name: &'static str, guest: &'static str, rest: &str) -> Neighbour {
     let balancer = format!("balancer = {{ plugin = \"{guest}\"{rest} }}");
-    Neighbour { name, guest, balancer, filters: String::new() }
+    Neighbour { balancer, filters: String::new(), ..filter(name, guest, "") }
+}
+
+impl Neighbour {
+    fn asked_for(self, path: &'static str) -> Self {
+        Self { path, ..self }
+    }
 }
 
 fn neighbours() -> Vec<Neighbour> {
@@ -45,7 +58,23 @@ fn neighbours() -> Vec<Neighbour> {
         filter("recurses", "misbehave", ", settings = { do = \"recurse\" }"),
         balancer("chooses who is not there", "misbehave", ", settings = { do = \"out-of-range\" }"),
         balancer("never returns from pick", "misbehave", ", settings = { do = \"loop\" }"),
+        filter("floods the log", "chatter", ", grants = [\"log\"]").asked_for("/flood/"),
+        filter("fills its store", "keep", ", settings = { store = \"flood\" }, grants = [\"state:flood\"]")
+            .asked_for("/hostile/large"),
+        filter("makes a million metrics", "measure", ", grants = [\"metrics\"]").asked_for("/measure/million"),
+        filter("asks who never answers", "ask", ", grants = [\"http:service\", \"log\"]").asked_for("/hostile/soon"),
+        filter("never returns from a body", "bodies", &body("loop")),
+        filter("makes a body a thousand times as long", "bodies", &body("blow-up")),
+        filter(
+            "never returns from its timer",
+            "refresh",
+            ", settings = { do = \"loop\" }, grants = [\"timer\", \"http:service\"]",
+        ),
     ]
+}
+
+fn body(action: &str) -> String {
+    format!(", settings = {{ do = \"{action}\", response = \"chunks\", at = 1 }}, grants = [\"body\"]")
 }
 
 fn main() {
@@ -57,7 +86,7 @@ fn main() {
     quiet();
     for neighbour in neighbours() {
         if wanted.is_empty() || wanted.iter().any(|name| neighbour.name.contains(name)) {
-            row(neighbour.name, &measure(&neighbour, HOSTILE_PER_SECOND));
+            row(neighbour.name, &measure(&neighbour, HOSTILE_CLIENTS));
         }
     }
     quiet();
@@ -81,26 +110,22 @@ fn row(name: &str, measured: &Measured) {
     );
 }
 
-fn measure(neighbour: &Neighbour, hostile_per_second: u32) -> Measured {
-    let origin = Origin::echo("a");
-    let proxy = Proxy::start_with(jackfield_tests::program!(), &config(&origin, neighbour), |folder| {
+fn measure(neighbour: &Neighbour, hostile_clients: u32) -> Measured {
+    let (origin, silent) = (Origin::echo("a"), TcpListener::bind("127.0.0.1:0").unwrap());
+    let config = config(&origin, silent.local_addr().unwrap(), neighbour);
+    let proxy = Proxy::start_with(jackfield_tests::program!(), &config, |folder| {
         let folder = folder.join("plugins");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join(format!("{}.wasm", neighbour.guest)), guest(neighbour.guest)).unwrap();
     });
     let address = proxy.address(0);
     let over = Arc::new(AtomicBool::new(false));
-    let hostile = (hostile_per_second > 0).then(|| {
-        let (over, mut client) = (Arc::clone(&over), Client::connect(address));
-        thread::spawn(move || {
-            let mut answers = std::collections::BTreeMap::<u16, u32>::new();
-            pace(hostile_per_second, || {
-                *answers.entry(client.get("/hostile/").status()).or_default() += 1;
-                !over.load(Relaxed)
-            });
-            answers
+    let hostile: Vec<_> = (0..hostile_clients)
+        .map(|_| {
+            let (over, path) = (Arc::clone(&over), neighbour.path);
+            thread::spawn(move || hostile(address, path, &over))
         })
-    });
+        .collect();
     let mut client = Client::connect(address);
     let (mut latencies, end) = (Vec::new(), Instant::now() + MEASURED);
     pace_from(PLAIN_PER_SECOND, |due| {
@@ -109,10 +134,31 @@ fn measure(neighbour: &Neighbour, hostile_per_second: u32) -> Measured {
         Instant::now() < end
     });
     over.store(true, Relaxed);
-    let answers = hostile.map(|thread| thread.join().unwrap()).unwrap_or_default();
-    let answers = answers.iter().map(|(status, count)| format!("{count} × {status}")).collect::<Vec<_>>().join(", ");
+    let mut answers = BTreeMap::<String, u32>::new();
+    for (answer, count) in hostile.into_iter().flat_map(|thread| thread.join().unwrap()) {
+        *answers.entry(answer).or_default() += count;
+    }
+    let answers = answers.iter().map(|(answer, count)| format!("{count} × {answer}")).collect::<Vec<_>>().join(", ");
     latencies.sort_unstable();
     Measured { latencies, answers }
+}
+
+/// Asks until it is over; a connection that is cut off is made anew.
+fn hostile(address: SocketAddr, path: &str, over: &AtomicBool) -> BTreeMap<String, u32> {
+    let (mut client, mut answers) = (Client::connect(address), BTreeMap::new());
+    pace(HOSTILE_PER_SECOND, || {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test.example\r\n\r\n");
+        let answer = client.try_ask(&request).map_or_else(
+            |_| {
+                client = Client::connect(address);
+                "cut off".to_owned()
+            },
+            |answer| answer.status().to_string(),
+        );
+        *answers.entry(answer).or_default() += 1;
+        !over.load(Relaxed)
+    });
+    answers
 }
 
 fn pace(per_second: u32, mut go_on: impl FnMut() -> bool) {
@@ -129,7 +175,7 @@ fn pace_from(per_second: u32, mut go_on: impl FnMut(Instant) -> bool) {
     }
 }
 
-fn config(origin: &Origin, neighbour: &Neighbour) -> String {
+fn config(origin: &Origin, silent: SocketAddr, neighbour: &Neighbour) -> String {
     format!(
         r#"
 workers = 1
@@ -138,13 +184,15 @@ plugins = "plugins"
 address = "127.0.0.1:0"
 routes = [
   {{ path = "/plain/", upstream = "plain", filters = ["x-forwarded-for"] }},
-  {{ path = "/hostile/", upstream = "hostile"{filters} }},
+  {{ path = "/", upstream = "hostile"{filters} }},
 ]
 [upstream.plain]
 endpoints = ["{origin}"]
 [upstream.hostile]
 {balancer}
 endpoints = ["{origin}"]
+[upstream.service]
+endpoints = ["{silent}"]
 "#,
         origin = origin.address(),
         filters = neighbour.filters,
