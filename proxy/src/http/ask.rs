@@ -63,7 +63,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let busy = self.record.plugin_time() - self.busy;
+        let busy = self.record.plugin_time().saturating_sub(self.busy);
         self.record.plugin_wait += self.begin.elapsed().saturating_sub(busy);
     }
 }
