@@ -171,7 +171,7 @@ impl Filter {
         let Replied { pending, reply } = replied;
         let reply = reply.map(replies::Reply::from).map_err(replies::NoReply::from);
         let call = |guest: &Guest, store: &mut Store<Host>| match &guest.replies {
-            Some(ears) => ears.call_on_reply(store, pending.ticket, reply.as_ref().map_err(|reason| *reason)),
+            Some(listener) => listener.call_on_reply(store, pending.ticket, reply.as_ref().map_err(|reason| *reason)),
             None => Ok(()),
         };
         exchange.outbox.left = asking.left;

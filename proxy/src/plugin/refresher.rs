@@ -76,9 +76,9 @@ impl Refresher {
         let called = self.call(|instance| {
             instance.arm();
             instance.store.data_mut().begin_tick();
-            let Some(ears) = &instance.guest.replies else { return Ok(()) };
+            let Some(listener) = &instance.guest.replies else { return Ok(()) };
             let reply = reply.as_ref().map_err(|reason| *reason);
-            let heard = ears.call_on_reply(&mut instance.store, pending.ticket, reply);
+            let heard = listener.call_on_reply(&mut instance.store, pending.ticket, reply);
             heard.map_err(|error| instance.failure(&error))
         });
         called.map(|((), asks)| asks)

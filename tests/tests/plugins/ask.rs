@@ -82,12 +82,11 @@ impl Service {
                 let seen = seen("service", request).await;
                 let user = seen["headers"]["cookie"].as_str().and_then(|cookie| cookie.strip_prefix("user="));
                 let mut answer = json_response(&seen);
-                match user {
-                    Some(user) => drop(answer.headers_mut().insert("x-user", user.parse().unwrap())),
-                    None => {
-                        *answer.status_mut() = http::StatusCode::FORBIDDEN;
-                        *answer.body_mut() = full("no such user\n");
-                    }
+                if let Some(user) = user {
+                    answer.headers_mut().insert("x-user", user.parse().unwrap());
+                } else {
+                    *answer.status_mut() = http::StatusCode::FORBIDDEN;
+                    *answer.body_mut() = full("no such user\n");
                 }
                 keep.lock().unwrap().push(seen);
                 answer
