@@ -76,7 +76,7 @@ fn check(usage: &Arc<Usage>, situation: &Situation, even_only: bool) {
             choice.mark_tried(set.endpoints[position].id);
         }
     }
-    let allowed = |position: &usize| !even_only || position % 2 == 0;
+    let allowed = |position: &usize| !even_only || position.is_multiple_of(2);
     let eligible: Vec<usize> =
         (0..set.len()).filter(|position| choice.is_eligible(&set, *position as u32) && allowed(position)).collect();
     let near: Vec<usize> = eligible.iter().copied().filter(|position| situation[*position].0).collect();
