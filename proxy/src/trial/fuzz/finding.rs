@@ -34,10 +34,10 @@ impl Finding {
         script.steps.truncate(failed + 1);
         let (key, steps) = (key(&fault), script.steps.len());
         let mut finding = Self { key, fault, script, repeats: Repeats { failed: 0, of: 0 }, tries: 0, steps, seen: 1 };
-        finding.repeats = finding.repeat(subject, &finding.script);
+        finding.repeat(subject);
         if finding.repeats.failed == 0 {
             // Nobody could make use of what came before.
-            finding.script.steps.drain(..steps - 1);
+            finding.script.steps.drain(..finding.script.steps.len() - 1);
             return finding;
         }
         // What fails by chance is given enough chances, or it would shrink to what does not fail.
@@ -46,9 +46,8 @@ impl Finding {
         let mut shrinker = Shrinker::new(&mut fails);
         let script = shrinker.shrink(finding.script.clone());
         finding.tries = shrinker.tries;
-        finding.repeats = finding.repeat(subject, &script);
-        finding.fault = (0..chances).find_map(|_| finding.fails(subject, &script)).unwrap_or(finding.fault);
         finding.script = script;
+        finding.repeat(subject);
         finding
     }
 
@@ -57,20 +56,25 @@ impl Finding {
         self.key == key(fault)
     }
 
-    /// The failure of this kind, if there is one.
-    fn fails(&self, subject: &Subject, script: &Script) -> Option<Fault> {
-        last_fault(subject, script).filter(|fault| self.is(fault))
+    /// The failure of this kind, if there is one, and the step in which it was.
+    fn fails(&self, subject: &Subject, script: &Script) -> Option<(usize, Fault)> {
+        first_fault(subject, script).filter(|(_, fault)| self.is(fault))
     }
 
-    fn repeat(&self, subject: &Subject, script: &Script) -> Repeats {
+    /// Counts how often it fails. What fails early needs no more than that.
+    fn repeat(&mut self, subject: &Subject) {
         const MOST: usize = 20;
         const LONGEST: Duration = Duration::from_secs(2);
-        let (begin, mut repeats) = (Instant::now(), Repeats { failed: 0, of: 0 });
-        while repeats.of < MOST && (repeats.of < 2 || begin.elapsed() < LONGEST) {
-            repeats.of += 1;
-            repeats.failed += usize::from(self.fails(subject, script).is_some());
+        let begin = Instant::now();
+        self.repeats = Repeats { failed: 0, of: 0 };
+        while self.repeats.of < MOST && (self.repeats.of < 2 || begin.elapsed() < LONGEST) {
+            self.repeats.of += 1;
+            if let Some((step, fault)) = self.fails(subject, &self.script) {
+                self.repeats.failed += 1;
+                self.script.steps.truncate(step + 1);
+                self.fault = fault;
+            }
         }
-        repeats
     }
 
     pub fn tell(&self, seed: u64, name_kind: bool, out: &mut dyn Write) -> io::Result<()> {
@@ -114,17 +118,13 @@ fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// The failure in the last step of a script, when there is one in it and none before.
-fn last_fault(subject: &Subject, script: &Script) -> Option<Fault> {
-    let (last, before) = script.steps.split_last()?;
-    let mut life = match Life::start(subject, &script.setup, before.first().unwrap_or(last)) {
+/// The failure in which a script ends, and the number of its step.
+fn first_fault(subject: &Subject, script: &Script) -> Option<(usize, Fault)> {
+    let mut life = match Life::start(subject, &script.setup, script.steps.first()?) {
         Ok(life) => life,
-        Err(fault) => return before.is_empty().then_some(fault),
+        Err(fault) => return Some((0, fault)),
     };
-    for step in before {
-        life.step(step).ok()?;
-    }
-    life.step(last).err()
+    (0..).zip(&script.steps).find_map(|(number, step)| life.step(step).err().map(|fault| (number, fault)))
 }
 
 /// What two failures of the same kind have in common: the call, how it ended, and where.
