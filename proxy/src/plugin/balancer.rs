@@ -1,7 +1,7 @@
 //! A worker's balancer: one warm instance, called synchronously, and what happens when it fails.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bindings::exports::jackfield::plugin::balancing::{
     EndpointSet as Columns, EndpointState as State, Guest, PickContext,
@@ -75,7 +75,7 @@ impl Balancer {
             Some(Ok(NONE)) => Decision::Nobody,
             Some(Ok(index)) => Decision::Endpoint(index as usize),
             Some(Err(failure)) => {
-                self.usage.note_failure(&failure);
+                self.usage.note_failure(&failure, took);
                 // They spoke of another endpoint than the one that is chosen now.
                 exchange.reply.truncate(replies);
                 self.policy(choice, set)
@@ -203,7 +203,7 @@ fn start(usage: &Arc<Usage>, set: &Arc<EndpointSet>) -> Result<Box<Instance<Gues
 
 fn order(usage: &Arc<Usage>, set: &Arc<EndpointSet>) -> Order<Box<Instance<Guest>>> {
     let (usage, set) = (Arc::clone(usage), Arc::clone(set));
-    Order::place(move || start(&usage, &set).inspect_err(|failure| usage.note_failure(failure)).ok())
+    Order::place(move || start(&usage, &set).inspect_err(|failure| usage.note_failure(failure, Duration::ZERO)).ok())
 }
 
 fn call_pick(

@@ -1,7 +1,7 @@
 //! A worker's HTTP filter: one warm instance, called synchronously, and what happens when it fails.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
@@ -236,7 +236,7 @@ impl Filter {
                 (exchange, Some(done))
             }
             Err(failure) => {
-                self.usage.note_failure(&failure);
+                self.usage.note_failure(&failure, took);
                 self.state = FilterState::Starting(order(&self.usage));
                 // What a failed filter decided does not count; headers that it changed stay changed.
                 exchange.answer = None;
@@ -306,7 +306,7 @@ fn start(usage: &Arc<Usage>) -> Result<(Instance<Guest>, Wants), Failure> {
 fn order(usage: &Arc<Usage>) -> Order<Instance<Guest>> {
     let usage = Arc::clone(usage);
     Order::place(move || {
-        let started = start(&usage).inspect_err(|failure| usage.note_failure(failure));
+        let started = start(&usage).inspect_err(|failure| usage.note_failure(failure, Duration::ZERO));
         started.ok().map(|(instance, _)| instance)
     })
 }

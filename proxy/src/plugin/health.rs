@@ -3,13 +3,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::instance::Failure;
 use crate::clock;
 
-/// Five failures in a row, or twenty within ten seconds,
-/// put it into quarantine: one second at first, twice as long each time, at most a minute. A call
-/// that overran its deadline has kept its worker from all others, so two of them are enough, and the
-/// quarantine is so long that such calls take half a percent of the worker's time. The first call
+/// Five failures in a row, or twenty within ten seconds, put a use into quarantine: one second at first,
+/// twice as long each time, at most a minute. A failed call that took long (one that overran its
+/// deadline, or filled its memory) has kept its worker from all others: two of them are enough, and
+/// the quarantine is so long that such calls take half a percent of the worker's time. The first call
 /// after a quarantine is a trial: when it fails the next quarantine begins.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -31,10 +30,11 @@ pub(super) enum News {
 
 impl Health {
     const IN_A_ROW: u32 = 5;
-    /// What a call that overran its deadline counts as.
-    const OVERRUN: u32 = 3;
-    /// How many times as long as such a call the quarantine is at least.
-    const PAUSE_FOR_OVERRUN: u32 = 200;
+    /// A failed call that took so long counts as more than one.
+    const LONG: Duration = Duration::from_millis(20);
+    const OF_A_LONG_ONE: u32 = 3;
+    /// How many times as long as the failed call the quarantine is at least.
+    const PAUSE_FOR_TIME: u32 = 200;
     const IN_WINDOW: u32 = 20;
     const WINDOW_MS: u32 = 10_000;
     const FIRST_PAUSE_MS: u32 = 1_000;
@@ -66,11 +66,9 @@ impl Health {
         }
     }
 
-    pub(super) fn failed(&self, failure: &Failure) -> News {
-        let (weight, least_pause) = match failure {
-            Failure::Deadline(limit, _) => (Self::OVERRUN, limit.saturating_mul(Self::PAUSE_FOR_OVERRUN)),
-            _ => (1, Duration::ZERO),
-        };
+    /// `took`: for how long the failed call kept its worker.
+    pub(super) fn failed(&self, took: Duration) -> News {
+        let weight = if took < Self::LONG { 1 } else { Self::OF_A_LONG_ONE };
         let now = clock::millis32();
         if now.wrapping_sub(self.window_start.load(Relaxed)) > Self::WINDOW_MS {
             self.window_start.store(now, Relaxed);
@@ -85,7 +83,7 @@ impl Health {
         let in_a_row = self.in_a_row.fetch_add(weight, Relaxed) + weight;
         let in_window = self.window_failures.fetch_add(1, Relaxed) + 1;
         if in_a_row >= Self::IN_A_ROW || in_window >= Self::IN_WINDOW {
-            return self.quarantine(now, least_pause);
+            return self.quarantine(now, took.saturating_mul(Self::PAUSE_FOR_TIME));
         }
         if self.told.swap(true, Relaxed) { News::None } else { News::First }
     }
@@ -106,11 +104,10 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::instance::Frames;
 
     fn is_quarantined_after(health: &Health, failures: u32) -> bool {
         for _ in 0..failures {
-            health.failed(&Failure::NotAllowed(0));
+            health.failed(Duration::ZERO);
         }
         health.is_quarantined()
     }
@@ -141,13 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn so_are_two_overrun_deadlines() {
+    fn so_are_two_that_took_long() {
         let health = Health::default();
-        let overrun = Failure::Deadline(Duration::from_millis(50), Frames::default());
-        health.failed(&overrun);
+        let deadline = Duration::from_millis(50);
+        health.failed(deadline);
         assert!(!health.is_quarantined());
-        health.failed(&overrun);
+        health.failed(deadline);
         assert!(health.is_quarantined());
+        assert_eq!(health.quarantine_ms.load(Relaxed), 10_000, "half a percent of the time at most");
     }
 
     #[test]

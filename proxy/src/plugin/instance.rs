@@ -53,7 +53,7 @@ impl Failure {
 }
 
 /// The names of the plugin's functions, as far as it has them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Frames(String);
 
 impl Frames {

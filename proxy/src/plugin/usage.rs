@@ -123,23 +123,24 @@ impl Usage {
         self.plugin.refreshing.is_some() && self.config.grants.contains(&Grant::Timer)
     }
 
-    /// Counts a failure, and says so in the log where that is news.
-    pub(super) fn note_failure(&self, failure: &Failure) {
+    /// Counts a failure, and says so in the log where that is news. `took`: how long the worker was kept.
+    pub(super) fn note_failure(&self, failure: &Failure, took: Duration) {
         let first = "plugin failed; its failure policy applies";
         let again = "plugin keeps failing; quarantined, its failure policy applies without calling it";
-        self.note(failure, &self.shared.health, [first, again]);
+        self.note(failure, took, &self.shared.health, [first, again]);
     }
 
     /// The same of a call by the timer.
     pub(super) fn note_timer_failure(&self, failure: &Failure) {
         let first = "plugin failed in its timer; it is called again";
         let again = "plugin keeps failing in its timer; quarantined, its timer is not called";
-        self.note(failure, &self.shared.timer.health, [first, again]);
+        // Nobody waited for it.
+        self.note(failure, Duration::ZERO, &self.shared.timer.health, [first, again]);
     }
 
-    fn note(&self, failure: &Failure, health: &Health, [first, again]: [&str; 2]) {
+    fn note(&self, failure: &Failure, took: Duration, health: &Health, [first, again]: [&str; 2]) {
         self.shared.totals.failures.fetch_add(1, Relaxed);
-        let news = health.failed(failure);
+        let news = health.failed(took);
         let (plugin, place, backtrace) = (&*self.config.plugin, &*self.config.label, failure.backtrace());
         match news {
             News::None => {}
