@@ -2,6 +2,7 @@
 //! indices. `file` reads what was written; nothing else in the program sees the file's form.
 
 mod file;
+mod health;
 mod peek;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 pub use file::{Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, parse};
+pub use health::{Dialogue, HealthCheck, HttpProbe, Pattern, Probe};
 pub use peek::{FirstLook, peek};
 
 /// Position of an upstream in [`Config::upstreams`].
@@ -263,28 +265,6 @@ impl std::fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ClientTls(server name {:?}, verify {})", self.server_name, self.verify)
     }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct HealthCheck {
-    pub probe: Probe,
-    pub interval: Duration,
-    pub timeout: Duration,
-    /// Successes in a row until an unhealthy endpoint counts as healthy.
-    pub rise: u32,
-    /// Failures in a row until a healthy endpoint counts as unhealthy.
-    pub fall: u32,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Probe {
-    Http {
-        path: String,
-        host: Option<String>,
-        /// Inclusive ranges of accepted statuses.
-        expect: Vec<(u16, u16)>,
-    },
-    Tcp,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -42,7 +42,7 @@ pub struct Control {
     access: Option<AccessLog>,
     admin: Arc<admin::Shared>,
     /// The tasks of the state's health checks; they end when this is replaced.
-    health: Vec<health::Checks>,
+    health: health::Checks,
     signals: watch::Signals,
     files: watch::Files,
 }
@@ -75,7 +75,7 @@ impl Control {
         }
         let (library, state) = (prepared.library, prepared.state);
         let files = watch::Files::new(&watched(&origin, &state));
-        let health = Vec::new();
+        let health = health::Checks::default();
         let mut control =
             Self { origin, engine, library, state, workers, telemetry, access, admin, health, signals, files };
         control.install(parts).await;
@@ -176,7 +176,7 @@ impl Control {
     }
 
     fn after_change(&mut self, known: &[FileProblem]) {
-        self.health = self.state.upstreams.iter().map(health::start).collect();
+        self.health = health::start(&self.state.upstreams);
         self.tell(known);
     }
 

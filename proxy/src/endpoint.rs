@@ -1,12 +1,15 @@
 //! What is known of endpoints: plain facts and counters, shared by all workers. No sockets here,
 //! and no Wasm; the data path writes what it measures, balancers read it.
 
+mod standing;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::clock;
 use crate::config::EndpointConfig;
+pub use standing::Standing;
 
 /// One member of an upstream.
 #[derive(Debug)]
@@ -107,8 +110,8 @@ pub struct Stats {
     report: LoadReport,
     pub requests: AtomicU64,
     pub failures: AtomicU64,
-    /// Verdict of the health checks; 0 is healthy.
-    unhealthy: AtomicU32,
+    /// What was judged from it, and from health checks.
+    pub standing: Standing,
 }
 
 impl Stats {
@@ -169,14 +172,6 @@ impl Stats {
         let old = f32::from_bits(self.error_rate.load(Relaxed));
         let new = old + (outcome - old) * 0.04;
         self.error_rate.store(new.to_bits(), Relaxed);
-    }
-
-    pub fn is_unhealthy(&self) -> bool {
-        self.unhealthy.load(Relaxed) != 0
-    }
-
-    pub fn set_unhealthy(&self, unhealthy: bool) {
-        self.unhealthy.store(u32::from(unhealthy), Relaxed);
     }
 }
 

@@ -18,7 +18,7 @@ pub use pool::{Http2, Lease, Pool, Purpose};
 
 use crate::config;
 use crate::endpoint::{Endpoint, EndpointSet, EndpointState, Stats};
-use crate::telemetry::RequestMetrics;
+use crate::telemetry::{HealthMetrics, RequestMetrics};
 use crate::tls;
 
 pub struct Upstream {
@@ -26,6 +26,8 @@ pub struct Upstream {
     /// There when endpoints are spoken to over TLS.
     pub tls: Option<tls::Connector>,
     pub metrics: Arc<RequestMetrics>,
+    /// Of checks, and of what they and the traffic led to.
+    pub health: Arc<HealthMetrics>,
     set: ArcSwap<EndpointSet>,
     /// Held while the next set is made.
     changing: Mutex<()>,
@@ -53,6 +55,7 @@ impl Upstream {
         Self {
             tls,
             metrics: before.map_or_else(Arc::default, |before| Arc::clone(&before.metrics)),
+            health: before.map_or_else(Arc::default, |before| Arc::clone(&before.health)),
             set: ArcSwap::from_pointee(set),
             changing: Mutex::new(()),
             config,
@@ -87,7 +90,7 @@ impl std::fmt::Debug for Upstream {
 
 fn set_of(generation: u64, endpoints: Vec<Arc<Endpoint>>, config: &config::Upstream) -> EndpointSet {
     let state = |endpoint: &Arc<Endpoint>| {
-        if config.health.is_some() && endpoint.stats.is_unhealthy() {
+        if config.health.is_some() && endpoint.stats.standing.is_down() {
             EndpointState::Unhealthy
         } else if endpoint.config.draining {
             EndpointState::Draining

@@ -23,7 +23,12 @@ pub(super) fn scrape<'a>(telemetry: &'a Telemetry, snapshot: Option<&'a Snapshot
 }
 
 fn facts_of_upstream(upstream: &Upstream) -> UpstreamFacts<'_> {
-    UpstreamFacts { name: &upstream.config.name, metrics: &upstream.metrics, set: upstream.set() }
+    UpstreamFacts {
+        name: &upstream.config.name,
+        metrics: &upstream.metrics,
+        health: &upstream.health,
+        set: upstream.set(),
+    }
 }
 
 fn facts_of_usage(usage: &Usage) -> PluginFacts<'_> {
@@ -70,6 +75,7 @@ fn view_of(endpoint: &Endpoint, state: EndpointState, report_expiry: Duration) -
         "address": endpoint.config.address.to_string(),
         "weight": endpoint.config.weight,
         "state": state.name(),
+        "check": measured.standing.reason(),
         "active": measured.active(),
         "latency_ms": (latency != 0).then(|| f64::from(latency) / 1e3),
         "error_rate": f64::from(measured.error_rate()) / 1e4,

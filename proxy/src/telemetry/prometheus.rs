@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::page::Page;
-use super::{ListenerMetrics, RequestMetrics, Telemetry};
+use super::{HealthMetrics, ListenerMetrics, RequestMetrics, Telemetry};
 use crate::endpoint::{Endpoint, EndpointSet, EndpointState};
 
 /// What is there at the moment of a scrape.
@@ -20,6 +20,7 @@ pub struct Scrape<'a> {
 pub struct UpstreamFacts<'a> {
     pub name: &'a str,
     pub metrics: &'a RequestMetrics,
+    pub health: &'a HealthMetrics,
     pub set: Arc<EndpointSet>,
 }
 
@@ -42,6 +43,7 @@ impl Scrape<'_> {
         self.listeners(&mut page);
         self.requests(&mut page);
         self.endpoints(&mut page);
+        self.health(&mut page);
         self.plugins(&mut page);
         page.into_text()
     }
@@ -145,6 +147,22 @@ impl Scrape<'_> {
                     page.sample(&name, &labels, value(endpoint, *state));
                 }
             }
+        }
+    }
+
+    fn health(&self, page: &mut Page) {
+        let name = "jackfield_health_checks_total";
+        page.family(name, "counter", "Health checks of an upstream's endpoints, by result.");
+        for upstream in &self.upstreams {
+            let samples = [("passed", &upstream.health.passed), ("failed", &upstream.health.failed)];
+            for (result, count) in samples {
+                page.sample(name, &[("upstream", upstream.name), ("result", result)], count.load(Relaxed));
+            }
+        }
+        let name = "jackfield_health_checks_late_total";
+        page.family(name, "counter", "Health checks that waited for others, since too many were under way.");
+        for upstream in &self.upstreams {
+            page.sample(name, &[("upstream", upstream.name)], upstream.health.late.load(Relaxed));
         }
     }
 

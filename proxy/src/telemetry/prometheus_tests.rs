@@ -101,7 +101,8 @@ fn page() -> Samples {
         time: Duration::from_micros(1500),
         quarantined: true,
     };
-    let upstreams = vec![UpstreamFacts { name: "api", metrics: &metrics, set }];
+    let health = HealthMetrics::default();
+    let upstreams = vec![UpstreamFacts { name: "api", metrics: &metrics, health: &health, set }];
     parse(&Scrape { telemetry: &telemetry, version: 4, upstreams, plugins: vec![plugin] }.render())
 }
 

@@ -271,7 +271,7 @@ bad.toml:3:91: error: `x` is not a duration
         r#"bad.toml:3:19: error: unknown `type`: `udp`
   health = { type = "udp" }
                     ^^^^^
-  help: known: `http`, `tcp`"#,
+  help: known: `http`, `grpc`, `tcp`, `tls`"#,
     );
     check(
         &with_endpoint(r#"health = { type = "tcp", path = "/" }"#),
@@ -307,7 +307,94 @@ bad.toml:3:50: error: `expect[2]` must be a status, or a range of them, found tr
         r#"bad.toml:3:24: error: unknown key `intervall` in `health`
   health = { path = "/", intervall = "1s" }
                          ^^^^^^^^^
-  help: did you mean `interval`? known keys: `type`, `path`, `host`, `expect`, `interval`, `timeout`, `rise`, `fall`"#,
+  help: did you mean `interval`? known keys: `type`, `path`, `method`, `host`, `headers`, `expect`, `body`, `interval`, `interval-down`, `timeout`, `rise`, `fall`, `jitter`"#,
+    );
+}
+
+#[test]
+fn health_checks_of_each_kind() {
+    check(
+        &with_endpoint(
+            r#"health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }"#,
+        ),
+        r#"bad.toml:3:33: error: `get` is not a method
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                  ^^^^^
+  help: methods are upper case: "GET"
+bad.toml:3:52: error: `host` is a key of its own
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                     ^^^^
+  help: write `host = "example.com"` beside `headers`
+bad.toml:3:64: error: `te` is set by the proxy itself
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                                 ^^
+bad.toml:3:78: error: `a\nb` is not the value of a header
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                                               ^^^^^^
+  help: no line ends or other control characters
+bad.toml:3:95: error: `(` is not a regular expression: unclosed group
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                                                                ^^^^^
+bad.toml:3:111: error: `jitter` must be from 0 to 1, found 1.5
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                                                                                ^^^"#,
+    );
+    check(
+        &with_endpoint(r#"health = { path = "/", method = "HEAD", body = "ok", send = "x", jitter = "much" }"#),
+        r#"bad.toml:3:48: error: there is no `body` to look into with `method = "HEAD"`
+  health = { path = "/", method = "HEAD", body = "ok", send = "x", jitter = "much" }
+                                                 ^^^^
+bad.toml:3:54: error: `send` does not go with an HTTP check
+  health = { path = "/", method = "HEAD", body = "ok", send = "x", jitter = "much" }
+                                                       ^^^^
+bad.toml:3:75: error: `jitter` must be a number, found a string
+  health = { path = "/", method = "HEAD", body = "ok", send = "x", jitter = "much" }
+                                                                            ^^^^^^"#,
+    );
+    check(
+        &with_endpoint(
+            r#"health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }"#,
+        ),
+        r#"bad.toml:3:26: error: `path` does not go with `type = "tcp"`
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                           ^^^^
+bad.toml:3:45: error: `hex:0` is not a row of bytes
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                                              ^^^^^^^
+  help: two digits each: "hex:00ff0d0a"
+bad.toml:3:63: error: `expect` is empty
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                                                                ^^
+  help: leave it out
+bad.toml:3:67: error: `service` does not go with `type = "tcp"`
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                                                                    ^^^^^^^
+bad.toml:3:82: error: `body` does not go with `type = "tcp"`
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                                                                                   ^^^^"#,
+    );
+    check(
+        &with_endpoint(r#"health = { type = "tls" }"#),
+        r#"bad.toml:3:19: error: `type = "tls"` needs the `tls` of the upstream
+  health = { type = "tls" }
+                    ^^^^^
+  help: write `tls = true`, or `type = "tcp"` to try a connection only"#,
+    );
+    check(
+        &with_endpoint("protocol = \"http1\"\nhealth = { type = \"grpc\", expect = 200 }"),
+        r#"bad.toml:4:19: error: `type = "grpc"` does not go with `protocol = "http1"`
+  health = { type = "grpc", expect = 200 }
+                    ^^^^^^
+  help: gRPC is spoken over HTTP/2: `protocol = "h2"`"#,
+    );
+    check(
+        &with_endpoint(r#"health = { type = "grpc", expect = 200, send = "x" }"#),
+        r#"bad.toml:3:27: error: `expect` does not go with `type = "grpc"`
+  health = { type = "grpc", expect = 200, send = "x" }
+                            ^^^^^^
+bad.toml:3:41: error: `send` does not go with `type = "grpc"`
+  health = { type = "grpc", expect = 200, send = "x" }
+                                          ^^^^"#,
     );
 }
 

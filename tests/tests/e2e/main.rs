@@ -8,6 +8,7 @@ mod desync;
 mod failure;
 mod filters;
 mod framing;
+mod health;
 mod hop_by_hop;
 mod http2;
 mod interim;

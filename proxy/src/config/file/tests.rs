@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{Diagnostics, KnownPlugins, Source, parse_with};
 use crate::config::{
-    Config, EndpointConfig, HostMatch, HttpListener, OnFailure, PathMatch, PluginKind, PluginLimits, Probe, Rewrite,
-    Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
+    Config, Dialogue, EndpointConfig, HostMatch, HttpListener, OnFailure, PathMatch, Pattern, PluginKind, PluginLimits,
+    Probe, Rewrite, Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
 };
 
 const FULL: &str = include_str!("full.toml");
@@ -128,12 +128,15 @@ fn endpoints_keep_their_name_and_have_an_address() {
 #[test]
 fn health_checks_expect_ranges() {
     let config = full();
-    let Some(Probe::Http { expect, .. }) = config.upstreams[1].health.as_ref().map(|health| &health.probe) else {
-        panic!()
-    };
-    assert_eq!(expect, &[(200, 200), (300, 399)]);
+    let Some(Probe::Http(probe)) = config.upstreams[1].health.as_ref().map(|health| &health.probe) else { panic!() };
+    assert_eq!(probe.expect, [(200, 200), (300, 399)]);
+    assert_eq!((probe.method.as_str(), probe.headers[0].1.as_bytes()), ("POST", &b"gold"[..]));
+    assert!(probe.body.as_ref().is_some_and(|body| body.is_in(b"all ok") && !body.is_in(b"not OK")));
     let web = config.upstreams[0].health.as_ref().unwrap();
-    assert_eq!((&web.probe, web.rise, web.fall), (&Probe::Tcp, 2, 3));
+    let expect = Some(Pattern::Bytes(b"+PONG".to_vec()));
+    let said = Dialogue { send: b"\0PING\r".to_vec(), expect };
+    assert_eq!((web.interval_down, web.jitter), (Duration::from_millis(500), 0.25));
+    assert_eq!((&web.probe, web.rise, web.fall), (&Probe::Tcp(said), 2, 3));
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub fn upstream(check: &Check<'_>, entry: &Entry<'_>) -> Option<Upstream> {
     let endpoints = endpoint::endpoints(&mut table);
     let protocol = table.read("protocol", |value| value.choice(&PROTOCOLS)).unwrap_or(UpstreamProtocol::Auto);
     let tls = table.take("tls").and_then(|value| certificate::client_tls(check, &value));
-    let health = table.take("health").and_then(|value| health::health(check, &value));
+    let health = table.take("health").and_then(|value| health::health(check, &value, tls.is_some(), protocol));
     let load = table.take("load").and_then(|value| load::load(check, &value));
     let connect_timeout = table.duration("connect-timeout", CONNECT_TIMEOUT);
     let keep_alive = table.duration("keep-alive", KEEP_ALIVE);

@@ -43,6 +43,19 @@ impl<'t> Value<'t> {
             })
     }
 
+    /// A share of a whole, or any other number: `0.5`, `1`.
+    pub fn number(&self, range: RangeInclusive<f64>) -> Result<f64, Problem> {
+        let written = match self.inner {
+            DeValue::Float(number) => number.as_str(),
+            DeValue::Integer(number) => number.as_str(),
+            _ => return Err(self.mismatch("a number")),
+        };
+        written.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+            let (low, high) = range.into_inner();
+            Problem::new(format!("`{}` must be from {low} to {high}, found {written}", self.name))
+        })
+    }
+
     pub fn list(&self) -> Result<Vec<Value<'t>>, Problem> {
         self.as_list().ok_or_else(|| self.mismatch("a list"))
     }
