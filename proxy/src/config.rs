@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 pub use file::{Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, parse};
-pub use health::{Dialogue, HealthCheck, HttpProbe, Pattern, Probe};
+pub use health::{Dialogue, HealthCheck, HttpProbe, Outlier, Pattern, Probe, SuccessRate};
 pub use peek::{FirstLook, peek};
 
 /// Position of an upstream in [`Config::upstreams`].
@@ -220,6 +220,7 @@ pub struct Upstream {
     pub protocol: UpstreamProtocol,
     pub tls: Option<ClientTls>,
     pub health: Option<HealthCheck>,
+    pub outlier: Option<Outlier>,
     pub load: LoadReports,
     pub connect_timeout: Duration,
     /// How long an idle kept-alive connection is kept.

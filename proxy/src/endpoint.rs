@@ -2,6 +2,7 @@
 //! and no Wasm; the data path writes what it measures, balancers read it.
 
 mod standing;
+mod streak;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::EndpointConfig;
-pub use standing::Standing;
+pub use standing::{Cause, Ejection, Standing};
+pub use streak::{Failure, Streaks, Watch};
 
 /// One member of an upstream.
 #[derive(Debug)]
@@ -110,6 +112,7 @@ pub struct Stats {
     report: LoadReport,
     pub requests: AtomicU64,
     pub failures: AtomicU64,
+    pub streaks: Streaks,
     /// What was judged from it, and from health checks.
     pub standing: Standing,
 }
@@ -159,12 +162,19 @@ impl Stats {
         self.requests.fetch_add(1, Relaxed);
         self.latency.observe(took, now);
         self.move_error_rate(0.0);
+        self.streaks.end();
     }
 
+    /// Without an answer.
     pub fn failed(&self) {
+        self.failed_by(Failure::Gateway);
+    }
+
+    pub fn failed_by(&self, failure: Failure) {
         self.requests.fetch_add(1, Relaxed);
         self.failures.fetch_add(1, Relaxed);
         self.move_error_rate(1.0);
+        self.streaks.grow(failure);
     }
 
     /// About the last fifty outcomes count.

@@ -1,9 +1,10 @@
 //! Active health checks and load polls: a task for each endpoint, on the control runtime, never on
-//! a worker. Endpoints count as healthy until checks say otherwise, so that a start or a reload
+//! a worker; and for each upstream one that judges what the traffic finds. Endpoints count as healthy until checks say otherwise, so that a start or a reload
 //! refuses nobody.
 
 mod dialogue;
 mod grpc;
+mod outlier;
 mod pace;
 mod probe;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub fn start(upstreams: &[Arc<Upstream>]) -> Checks {
     for upstream in upstreams {
         // A verdict may have changed after this upstream read it from the endpoints it took over.
         upstream.refresh();
+        checks.0.extend(outlier::start(upstream));
         for endpoint in &upstream.set().endpoints {
             checks.follow(upstream, endpoint, (position, count));
             position += 1;

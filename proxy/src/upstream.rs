@@ -90,7 +90,9 @@ impl std::fmt::Debug for Upstream {
 
 fn set_of(generation: u64, endpoints: Vec<Arc<Endpoint>>, config: &config::Upstream) -> EndpointSet {
     let state = |endpoint: &Arc<Endpoint>| {
-        if config.health.is_some() && endpoint.stats.standing.is_down() {
+        let standing = &endpoint.stats.standing;
+        let is_down = config.health.is_some() && standing.is_down();
+        if is_down || (config.outlier.is_some() && standing.ejection().is_some()) {
             EndpointState::Unhealthy
         } else if endpoint.config.draining {
             EndpointState::Draining

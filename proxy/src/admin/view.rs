@@ -1,7 +1,7 @@
 //! What the pages show, made of the running parts.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -76,6 +76,10 @@ fn view_of(endpoint: &Endpoint, state: EndpointState, report_expiry: Duration) -
         "weight": endpoint.config.weight,
         "state": state.name(),
         "check": measured.standing.reason(),
+        "ejected": measured.standing.ejection().map(|ejection| json!({
+            "cause": ejection.cause.name(),
+            "seconds_left": ejection.until.saturating_duration_since(Instant::now()).as_secs_f64(),
+        })),
         "active": measured.active(),
         "latency_ms": (latency != 0).then(|| f64::from(latency) / 1e3),
         "error_rate": f64::from(measured.error_rate()) / 1e4,

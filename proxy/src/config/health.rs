@@ -87,3 +87,32 @@ impl std::fmt::Display for Pattern {
         }
     }
 }
+
+/// Endpoints are judged by what the traffic finds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outlier {
+    /// Failures of any kind in a row; 0: not looked at.
+    pub consecutive_5xx: u32,
+    /// Failures of the gateway's kind in a row; 0: not looked at.
+    pub consecutive_gateway: u32,
+    pub success_rate: Option<SuccessRate>,
+    /// Between looks at success rates.
+    pub interval: Duration,
+    /// Of the first ejection; the second takes twice as long.
+    pub ejection_time: Duration,
+    pub max_ejection_time: Duration,
+    /// Share of the endpoints that may be ejected at once.
+    pub max_ejected: f64,
+    /// Up to this share longer.
+    pub jitter: f64,
+}
+
+/// Those below `mean - factor * standard deviation` of all are outliers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SuccessRate {
+    pub factor: f64,
+    /// Fewer with enough requests tell nothing of each other.
+    pub min_endpoints: usize,
+    /// In an interval.
+    pub min_requests: u64,
+}

@@ -2,7 +2,8 @@
 //! configuration which changes often does not keep an endpoint up that is down.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 #[derive(Debug, Default)]
 pub struct Standing {
@@ -12,6 +13,39 @@ pub struct Standing {
     against: AtomicU32,
     /// Why the last check failed; none when it passed.
     reason: Mutex<Option<String>>,
+    ejection: Mutex<Option<Ejection>>,
+    /// Ejections lately: each makes the next one longer, each quiet interval takes one off.
+    ejections: AtomicU32,
+}
+
+/// An endpoint is out because of what the traffic found.
+#[derive(Debug, Clone, Copy)]
+pub struct Ejection {
+    pub cause: Cause,
+    pub until: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    Consecutive5xx,
+    ConsecutiveGateway,
+    SuccessRate,
+}
+
+impl Cause {
+    pub const ALL: [Self; 3] = [Self::Consecutive5xx, Self::ConsecutiveGateway, Self::SuccessRate];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Consecutive5xx => "consecutive-5xx",
+            Self::ConsecutiveGateway => "consecutive-gateway",
+            Self::SuccessRate => "success-rate",
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Standing {
@@ -21,14 +55,14 @@ impl Standing {
 
     /// Why the last check failed.
     pub fn reason(&self) -> Option<String> {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.reason).clone()
     }
 
     /// Takes the outcome of a check: answers whether the verdict changed. `rise` successes in a row
     /// end a time that `fall` failures in a row began.
     pub fn checked(&self, outcome: Result<(), String>, rise: u32, fall: u32) -> bool {
         let (passed, down) = (outcome.is_ok(), self.is_down());
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = outcome.err();
+        *lock(&self.reason) = outcome.err();
         if passed != down {
             self.against.store(0, Relaxed);
             return false;
@@ -40,6 +74,29 @@ impl Standing {
             self.down.store(!down, Relaxed);
         }
         changes
+    }
+
+    pub fn ejection(&self) -> Option<Ejection> {
+        *lock(&self.ejection)
+    }
+
+    /// `length` is told the number of this ejection, from 1.
+    pub fn eject(&self, cause: Cause, length: impl FnOnce(u32) -> Duration) -> Ejection {
+        let times = self.ejections.load(Relaxed).saturating_add(1);
+        self.ejections.store(times, Relaxed);
+        let ejection = Ejection { cause, until: Instant::now() + length(times) };
+        *lock(&self.ejection) = Some(ejection);
+        ejection
+    }
+
+    /// Answers whether it was ejected.
+    pub fn readmit(&self) -> bool {
+        lock(&self.ejection).take().is_some()
+    }
+
+    /// An interval went by without an ejection.
+    pub fn forgive(&self) {
+        self.ejections.store(self.ejections.load(Relaxed).saturating_sub(1), Relaxed);
     }
 }
 

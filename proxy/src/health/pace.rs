@@ -45,10 +45,14 @@ pub(super) fn start_of(position: usize, count: usize, interval: Duration) -> Dur
 
 /// Up to this share more or less, so that the checks of many proxies don't come all at once.
 pub(super) fn jittered(interval: Duration, share: f64) -> Duration {
+    interval.mul_f64(1.0 - share) + random_part(interval, 2.0 * share)
+}
+
+/// Something from nothing to this share of a length.
+pub(super) fn random_part(length: Duration, share: f64) -> Duration {
     use std::hash::BuildHasher;
     let random = std::hash::RandomState::new().hash_one(0) >> 11;
-    let unit = random as f64 / (1_u64 << 53) as f64;
-    interval.mul_f64(1.0 - share + 2.0 * share * unit)
+    length.mul_f64(share * (random as f64 / (1_u64 << 53) as f64))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub(crate) fn upstream(address: std::net::SocketAddr, health: Option<HealthCheck
         protocol: UpstreamProtocol::Http1,
         tls: None,
         health,
+        outlier: None,
         load: LoadReports { orca: false, poll, expires: Duration::from_mins(1) },
         connect_timeout: Duration::from_secs(1),
         keep_alive: Duration::from_secs(1),

@@ -31,6 +31,7 @@ pub fn upstream(retries: u32) -> config::Upstream {
         protocol: UpstreamProtocol::Auto,
         tls: None,
         health: None,
+        outlier: None,
         load: LoadReports { orca: false, poll: None, expires: Duration::from_secs(10) },
         connect_timeout: Duration::from_secs(5),
         keep_alive: Duration::from_mins(1),

@@ -2,10 +2,16 @@
 
 use std::sync::atomic::AtomicU64;
 
+use crate::endpoint::Cause;
+
 #[derive(Debug, Default)]
 pub struct HealthMetrics {
     pub passed: AtomicU64,
     pub failed: AtomicU64,
     /// Checks that had to wait for others.
     pub late: AtomicU64,
+    /// In the order of [`Cause::ALL`].
+    pub ejections: [AtomicU64; Cause::ALL.len()],
+    /// Outliers that were left in service, since too many were out already.
+    pub spared: AtomicU64,
 }

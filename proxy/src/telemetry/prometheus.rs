@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::page::Page;
 use super::{HealthMetrics, ListenerMetrics, RequestMetrics, Telemetry};
-use crate::endpoint::{Endpoint, EndpointSet, EndpointState};
+use crate::endpoint::{Cause, Endpoint, EndpointSet, EndpointState};
 
 /// What is there at the moment of a scrape.
 pub struct Scrape<'a> {
@@ -119,7 +119,7 @@ impl Scrape<'_> {
 
     fn endpoints(&self, page: &mut Page) {
         type Value = fn(&Endpoint, EndpointState) -> f64;
-        let families: [(&str, &str, &str, Value); 7] = [
+        let families: [(&str, &str, &str, Value); 8] = [
             ("active", "gauge", "Requests and connections in flight.", |endpoint, _| endpoint.stats.active().into()),
             ("requests_total", "counter", "Tries, successful or not.", |endpoint, _| {
                 endpoint.stats.requests.load(Relaxed) as f64
@@ -129,6 +129,9 @@ impl Scrape<'_> {
             }),
             ("healthy", "gauge", "1 when it takes new work, 0 when unhealthy or draining.", |_, state| {
                 f64::from(u8::from(state == EndpointState::Healthy))
+            }),
+            ("ejected", "gauge", "1 while it is out for what the traffic found.", |endpoint, _| {
+                f64::from(u8::from(endpoint.stats.standing.ejection().is_some()))
             }),
             ("latency_seconds", "gauge", "Peak EWMA of response times, 0 when never measured.", |endpoint, _| {
                 f64::from(endpoint.stats.latency_us()) / 1e6
@@ -163,6 +166,18 @@ impl Scrape<'_> {
         page.family(name, "counter", "Health checks that waited for others, since too many were under way.");
         for upstream in &self.upstreams {
             page.sample(name, &[("upstream", upstream.name)], upstream.health.late.load(Relaxed));
+        }
+        let name = "jackfield_outlier_ejections_total";
+        page.family(name, "counter", "Endpoints that were ejected for what the traffic found, by cause.");
+        for upstream in &self.upstreams {
+            for (cause, count) in Cause::ALL.iter().zip(&upstream.health.ejections) {
+                page.sample(name, &[("upstream", upstream.name), ("cause", cause.name())], count.load(Relaxed));
+            }
+        }
+        let name = "jackfield_outlier_spared_total";
+        page.family(name, "counter", "Outliers that were not ejected, since too many were out already.");
+        for upstream in &self.upstreams {
+            page.sample(name, &[("upstream", upstream.name)], upstream.health.spared.load(Relaxed));
         }
     }
 

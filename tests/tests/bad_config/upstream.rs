@@ -13,7 +13,7 @@ fn upstream_keys() {
 bad.toml:2:1: error: unknown key `endpoint` in an upstream
   endpoint = ["127.0.0.1:5001"]
   ^^^^^^^^
-  help: did you mean `endpoints`? known keys: `balancer`, `endpoints`, `protocol`, `tls`, `health`, `load`, `connect-timeout`, `keep-alive`, `max-idle`, `retries`"#,
+  help: did you mean `endpoints`? known keys: `balancer`, `endpoints`, `protocol`, `tls`, `health`, `outlier`, `load`, `connect-timeout`, `keep-alive`, `max-idle`, `retries`"#,
     );
     check(
         r#"upstream.api = 3
@@ -395,6 +395,58 @@ bad.toml:3:82: error: `body` does not go with `type = "tcp"`
 bad.toml:3:41: error: `send` does not go with `type = "grpc"`
   health = { type = "grpc", expect = 200, send = "x" }
                                           ^^^^"#,
+    );
+}
+
+#[test]
+fn outliers() {
+    check(
+        &with_endpoint(r#"outlier = true"#),
+        r#"bad.toml:3:11: error: `outlier` must be a table, found true or false
+  outlier = true
+            ^^^^"#,
+    );
+    check(
+        &with_endpoint(
+            r#"outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }"#,
+        ),
+        r#"bad.toml:3:11: error: `max-ejection-time` must not be shorter than `ejection-time`
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+bad.toml:3:31: error: `consecutive-5xx` must be from 0 to 10000, found -1
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                ^^
+bad.toml:3:50: error: `success-rate` must be false, or a table, found true or false
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                                   ^^^^
+bad.toml:3:70: error: `max-ejected` must be a number, found a string
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                                                       ^^^^^
+bad.toml:3:86: error: `jitter` must be from 0 to 1, found 2
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                                                                       ^
+bad.toml:3:115: error: unknown key `base` in `outlier`
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                                                                                                    ^^^^
+  help: known keys: `consecutive-5xx`, `consecutive-gateway`, `success-rate`, `interval`, `ejection-time`, `max-ejection-time`, `max-ejected`, `jitter`"#,
+    );
+    check(
+        &with_endpoint(
+            r#"outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }"#,
+        ),
+        r#"bad.toml:3:39: error: `factor` must be from 0 to 100, found -0.5
+  outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }
+                                        ^^^^
+bad.toml:3:61: error: `min-endpoints` must be from 2 to 1000000, found 1
+  outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }
+                                                              ^
+bad.toml:3:79: error: `min-requests` must be from 1 to 1000000000, found 0
+  outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }
+                                                                                ^
+bad.toml:3:82: error: unknown key `stdev` in `success-rate`
+  outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }
+                                                                                   ^^^^^
+  help: known keys: `factor`, `min-endpoints`, `min-requests`"#,
     );
 }
 

@@ -15,6 +15,7 @@ mod interim;
 mod l4;
 mod limits;
 mod operating;
+mod outlier;
 mod routing;
 mod tls;
 mod upgrade;

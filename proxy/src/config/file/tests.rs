@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Diagnostics, KnownPlugins, Source, parse_with};
 use crate::config::{
     Config, Dialogue, EndpointConfig, HostMatch, HttpListener, OnFailure, PathMatch, Pattern, PluginKind, PluginLimits,
-    Probe, Rewrite, Route, RouteAction, Service, UpstreamProtocol, ValueMatch,
+    Probe, Rewrite, Route, RouteAction, Service, SuccessRate, UpstreamProtocol, ValueMatch,
 };
 
 const FULL: &str = include_str!("full.toml");
@@ -73,6 +73,7 @@ fn the_shortest_file_has_all_defaults() {
     assert_eq!((upstream.max_idle, upstream.retries), (64, 2));
     assert_eq!(upstream.protocol, UpstreamProtocol::Auto);
     assert_eq!((&upstream.tls, &upstream.health, &upstream.load.poll), (&None, &None, &None));
+    assert_eq!(upstream.outlier, None);
     let balancer = &config.uses[upstream.balancer];
     assert_eq!((&*balancer.plugin, &*balancer.settings), ("round-robin", "{}"));
     assert_eq!((balancer.on_failure, balancer.limits), (OnFailure::Fallback, PluginLimits::default()));
@@ -137,6 +138,18 @@ fn health_checks_expect_ranges() {
     let said = Dialogue { send: b"\0PING\r".to_vec(), expect };
     assert_eq!((web.interval_down, web.jitter), (Duration::from_millis(500), 0.25));
     assert_eq!((&web.probe, web.rise, web.fall), (&Probe::Tcp(said), 2, 3));
+}
+
+#[test]
+fn outliers_are_looked_for_where_the_table_is() {
+    let config = full();
+    assert_eq!(config.upstreams[1].outlier, None);
+    let outlier = config.upstreams[0].outlier.clone().unwrap();
+    assert_eq!((outlier.consecutive_5xx, outlier.consecutive_gateway), (0, 5));
+    assert_eq!((outlier.ejection_time, outlier.max_ejection_time), (Duration::from_mins(10), Duration::from_mins(10)));
+    assert!((outlier.max_ejected - 1.0).abs() < f64::EPSILON);
+    let rate = SuccessRate { factor: 3.0, min_endpoints: 5, min_requests: 10 };
+    assert_eq!(outlier.success_rate, Some(rate));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::check::Check;
 use super::value::Entry;
-use super::{certificate, endpoint, health, load, plugin};
+use super::{certificate, endpoint, health, load, outlier, plugin};
 use crate::config::{Upstream, UpstreamProtocol};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -23,6 +23,7 @@ pub fn upstream(check: &Check<'_>, entry: &Entry<'_>) -> Option<Upstream> {
     let protocol = table.read("protocol", |value| value.choice(&PROTOCOLS)).unwrap_or(UpstreamProtocol::Auto);
     let tls = table.take("tls").and_then(|value| certificate::client_tls(check, &value));
     let health = table.take("health").and_then(|value| health::health(check, &value, tls.is_some(), protocol));
+    let outlier = table.take("outlier").and_then(|value| outlier::outlier(check, &value));
     let load = table.take("load").and_then(|value| load::load(check, &value));
     let connect_timeout = table.duration("connect-timeout", CONNECT_TIMEOUT);
     let keep_alive = table.duration("keep-alive", KEEP_ALIVE);
@@ -36,6 +37,7 @@ pub fn upstream(check: &Check<'_>, entry: &Entry<'_>) -> Option<Upstream> {
         protocol,
         tls,
         health,
+        outlier,
         load: load.unwrap_or_else(load::none),
         connect_timeout,
         keep_alive,
