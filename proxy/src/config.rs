@@ -221,6 +221,10 @@ pub struct Upstream {
     pub tls: Option<ClientTls>,
     pub health: Option<HealthCheck>,
     pub outlier: Option<Outlier>,
+    /// Below this share of healthy endpoints all are used; 0: never.
+    pub panic_threshold: f64,
+    /// How long the weight of an endpoint that returns ramps up.
+    pub slow_start: Option<Duration>,
     pub load: LoadReports,
     pub connect_timeout: Duration,
     /// How long an idle kept-alive connection is kept.
@@ -242,6 +246,8 @@ pub struct EndpointConfig {
     pub labels: Vec<(String, String)>,
     /// Written `drain = true`.
     pub draining: bool,
+    /// 0 serves first.
+    pub tier: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

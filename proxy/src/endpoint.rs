@@ -50,7 +50,23 @@ pub struct EndpointSet {
     pub states: Vec<EndpointState>,
     /// A load report older than this counts as none.
     pub report_expiry: Duration,
+    /// From the first to the last. Empty, or one: there is nothing to choose.
+    pub tiers: Vec<Tier>,
+    /// Weights are so many times the configured ones.
+    pub weight_scale: u32,
     healthy: u32,
+}
+
+/// Endpoints that serve when those of the tiers before cannot take everything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tier {
+    pub number: u32,
+    /// Ascending.
+    pub positions: Vec<u32>,
+    /// Of the traffic, 0 to 1.
+    pub share: f64,
+    /// So few are healthy that all are used.
+    pub panics: bool,
 }
 
 impl EndpointSet {
@@ -62,7 +78,18 @@ impl EndpointSet {
     ) -> Self {
         debug_assert_eq!(endpoints.len(), states.len());
         let healthy = states.iter().filter(|state| **state == EndpointState::Healthy).count() as u32;
-        Self { generation, endpoints, states, report_expiry, healthy }
+        Self { generation, endpoints, states, report_expiry, tiers: Vec::new(), weight_scale: 1, healthy }
+    }
+
+    #[must_use]
+    pub fn with_tiers(self, tiers: Vec<Tier>, weight_scale: u32) -> Self {
+        Self { tiers, weight_scale, ..self }
+    }
+
+    /// Whether nobody could tell it from the other one, of the same members.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        let weights = |set: &Self| set.endpoints.iter().map(|endpoint| endpoint.config.weight).collect::<Vec<_>>();
+        self.states == other.states && self.tiers == other.tiers && weights(self) == weights(other)
     }
 
     pub fn len(&self) -> usize {

@@ -7,6 +7,7 @@ mod grpc;
 mod outlier;
 mod pace;
 mod probe;
+mod ramp;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -37,6 +38,7 @@ pub fn start(upstreams: &[Arc<Upstream>]) -> Checks {
         // A verdict may have changed after this upstream read it from the endpoints it took over.
         upstream.refresh();
         checks.0.extend(outlier::start(upstream));
+        checks.0.extend(ramp::start(upstream));
         for endpoint in &upstream.set().endpoints {
             checks.follow(upstream, endpoint, (position, count));
             position += 1;
@@ -89,8 +91,13 @@ async fn check(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>, health: HealthC
 
 /// The new verdict, for balancers and for whoever reads the log.
 fn announce(upstream: &Upstream, endpoint: &Endpoint) {
-    upstream.refresh();
     let (name, standing) = (&*upstream.config.name, &endpoint.stats.standing);
+    if standing.is_down() {
+        standing.set_returned(false);
+        upstream.refresh();
+    } else {
+        upstream.readmit(endpoint);
+    }
     let endpoint = endpoint.config.name.as_str();
     if standing.is_down() {
         let reason = standing.reason().unwrap_or_default();

@@ -16,6 +16,8 @@ pub struct Standing {
     ejection: Mutex<Option<Ejection>>,
     /// Ejections lately: each makes the next one longer, each quiet interval takes one off.
     ejections: AtomicU32,
+    /// Since when its weight ramps up, or has.
+    returned: Mutex<Option<Instant>>,
 }
 
 /// An endpoint is out because of what the traffic found.
@@ -86,12 +88,23 @@ impl Standing {
         self.ejections.store(times, Relaxed);
         let ejection = Ejection { cause, until: Instant::now() + length(times) };
         *lock(&self.ejection) = Some(ejection);
+        self.set_returned(false);
         ejection
     }
 
     /// Answers whether it was ejected.
     pub fn readmit(&self) -> bool {
         lock(&self.ejection).take().is_some()
+    }
+
+    /// Since when it serves again; none when it always has, or for long.
+    pub fn returned(&self) -> Option<Instant> {
+        *lock(&self.returned)
+    }
+
+    /// Just now, or long ago.
+    pub fn set_returned(&self, now: bool) {
+        *lock(&self.returned) = now.then(Instant::now);
     }
 
     /// An interval went by without an ejection.

@@ -119,15 +119,12 @@ impl Judge {
         let is_due = |endpoint: &&Arc<Endpoint>| {
             endpoint.stats.standing.ejection().is_some_and(|ejection| ejection.until <= now)
         };
-        let due: Vec<_> = self.endpoints.iter().filter(is_due).collect();
-        for endpoint in &due {
+        for endpoint in self.endpoints.iter().filter(is_due) {
             endpoint.stats.streaks.end();
             endpoint.stats.standing.readmit();
             let name = endpoint.config.name.as_str();
             tracing::info!(upstream = &*self.upstream.config.name, endpoint = name, "endpoint is no longer ejected");
-        }
-        if !due.is_empty() {
-            self.upstream.refresh();
+            self.upstream.readmit(endpoint);
         }
     }
 

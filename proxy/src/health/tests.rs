@@ -11,7 +11,7 @@ use crate::endpoint::EndpointState;
 
 pub(crate) fn upstream(address: std::net::SocketAddr, health: Option<HealthCheck>, poll: Option<LoadPoll>) -> Upstream {
     let endpoint =
-        EndpointConfig { name: address.to_string(), address, weight: 1, labels: Vec::new(), draining: false };
+        EndpointConfig { name: address.to_string(), address, weight: 1, labels: Vec::new(), draining: false, tier: 0 };
     let config = config::Upstream {
         name: "api".into(),
         balancer: 0,
@@ -20,6 +20,8 @@ pub(crate) fn upstream(address: std::net::SocketAddr, health: Option<HealthCheck
         tls: None,
         health,
         outlier: None,
+        panic_threshold: 0.0,
+        slow_start: None,
         load: LoadReports { orca: false, poll, expires: Duration::from_mins(1) },
         connect_timeout: Duration::from_secs(1),
         keep_alive: Duration::from_secs(1),

@@ -1,5 +1,7 @@
 //! What became of an upstream's endpoints: counted on the control side, seldom.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
 use crate::endpoint::Cause;
@@ -14,4 +16,6 @@ pub struct HealthMetrics {
     pub ejections: [AtomicU64; Cause::ALL.len()],
     /// Outliers that were left in service, since too many were out already.
     pub spared: AtomicU64,
+    /// Tiers of which the log has said that they panic.
+    pub panics: Mutex<BTreeSet<u32>>,
 }

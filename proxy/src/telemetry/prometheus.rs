@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::page::Page;
 use super::{HealthMetrics, ListenerMetrics, RequestMetrics, Telemetry};
-use crate::endpoint::{Cause, Endpoint, EndpointSet, EndpointState};
+use crate::endpoint::{Cause, Endpoint, EndpointSet, EndpointState, Tier};
 
 /// What is there at the moment of a scrape.
 pub struct Scrape<'a> {
@@ -43,6 +43,7 @@ impl Scrape<'_> {
         self.listeners(&mut page);
         self.requests(&mut page);
         self.endpoints(&mut page);
+        self.weights(&mut page);
         self.health(&mut page);
         self.plugins(&mut page);
         page.into_text()
@@ -119,7 +120,7 @@ impl Scrape<'_> {
 
     fn endpoints(&self, page: &mut Page) {
         type Value = fn(&Endpoint, EndpointState) -> f64;
-        let families: [(&str, &str, &str, Value); 8] = [
+        let families: [(&str, &str, &str, Value); 7] = [
             ("active", "gauge", "Requests and connections in flight.", |endpoint, _| endpoint.stats.active().into()),
             ("requests_total", "counter", "Tries, successful or not.", |endpoint, _| {
                 endpoint.stats.requests.load(Relaxed) as f64
@@ -139,7 +140,6 @@ impl Scrape<'_> {
             ("error_rate", "gauge", "Moving share of failures.", |endpoint, _| {
                 f64::from(endpoint.stats.error_rate()) / 1e4
             }),
-            ("weight", "gauge", "As configured.", |endpoint, _| endpoint.config.weight.into()),
         ];
         for (name, kind, help, value) in families {
             let name = format!("jackfield_endpoint_{name}");
@@ -167,6 +167,7 @@ impl Scrape<'_> {
         for upstream in &self.upstreams {
             page.sample(name, &[("upstream", upstream.name)], upstream.health.late.load(Relaxed));
         }
+        self.tiers(page);
         let name = "jackfield_outlier_ejections_total";
         page.family(name, "counter", "Endpoints that were ejected for what the traffic found, by cause.");
         for upstream in &self.upstreams {
@@ -178,6 +179,38 @@ impl Scrape<'_> {
         page.family(name, "counter", "Outliers that were not ejected, since too many were out already.");
         for upstream in &self.upstreams {
             page.sample(name, &[("upstream", upstream.name)], upstream.health.spared.load(Relaxed));
+        }
+    }
+
+    fn weights(&self, page: &mut Page) {
+        let name = "jackfield_endpoint_weight";
+        page.family(name, "gauge", "As configured, or less during slow start.");
+        for upstream in &self.upstreams {
+            for endpoint in &upstream.set.endpoints {
+                let labels = [("upstream", upstream.name), ("endpoint", &endpoint.config.name)];
+                let weight = f64::from(endpoint.config.weight) / f64::from(upstream.set.weight_scale);
+                page.sample(name, &labels, weight);
+            }
+        }
+    }
+
+    fn tiers(&self, page: &mut Page) {
+        type Value = fn(&Tier) -> f64;
+        let families: [(&str, &str, Value); 2] = [
+            ("panic", "1 while so few of a tier's endpoints are healthy that all are used.", |tier| {
+                f64::from(u8::from(tier.panics))
+            }),
+            ("tier_share", "Share of the traffic that a tier takes.", |tier| tier.share),
+        ];
+        for (name, help, value) in families {
+            let name = format!("jackfield_upstream_{name}");
+            page.family(&name, "gauge", help);
+            for upstream in &self.upstreams {
+                for tier in &upstream.set.tiers {
+                    let labels = [("upstream", upstream.name), ("tier", &tier.number.to_string())];
+                    page.sample(&name, &labels, value(tier));
+                }
+            }
         }
     }
 

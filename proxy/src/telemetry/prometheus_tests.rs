@@ -77,7 +77,8 @@ fn unquote(text: &str) -> (String, &str) {
 
 fn endpoint(name: &str) -> Arc<Endpoint> {
     let address = "127.0.0.1:1".parse().unwrap();
-    let config = EndpointConfig { name: name.to_owned(), address, weight: 3, labels: Vec::new(), draining: false };
+    let config =
+        EndpointConfig { name: name.to_owned(), address, weight: 3, labels: Vec::new(), draining: false, tier: 0 };
     Arc::new(Endpoint::new(config, Arc::<Stats>::default()))
 }
 

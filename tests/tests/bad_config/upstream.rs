@@ -13,7 +13,7 @@ fn upstream_keys() {
 bad.toml:2:1: error: unknown key `endpoint` in an upstream
   endpoint = ["127.0.0.1:5001"]
   ^^^^^^^^
-  help: did you mean `endpoints`? known keys: `balancer`, `endpoints`, `protocol`, `tls`, `health`, `outlier`, `load`, `connect-timeout`, `keep-alive`, `max-idle`, `retries`"#,
+  help: did you mean `endpoints`? known keys: `balancer`, `endpoints`, `protocol`, `tls`, `health`, `outlier`, `panic-threshold`, `slow-start`, `load`, `connect-timeout`, `keep-alive`, `max-idle`, `retries`"#,
     );
     check(
         r#"upstream.api = 3
@@ -193,13 +193,49 @@ bad.toml:2:75: error: `drain` must be true or false, found a string
 bad.toml:2:81: error: unknown key `wieght` in an endpoint
   endpoints = [{ address = "127.0.0.1:5001", labels = { zone = 1 }, drain = "no", wieght = 2 }]
                                                                                   ^^^^^^
-  help: did you mean `weight`? known keys: `address`, `weight`, `labels`, `drain`"#,
+  help: did you mean `weight`? known keys: `address`, `weight`, `labels`, `drain`, `backup`, `tier`"#,
     );
     check(
         &to(r#"{ address = "127.0.0.1:5001", labels = ["a"] }"#),
         r#"bad.toml:2:53: error: `labels` must be a table, found a list
   endpoints = [{ address = "127.0.0.1:5001", labels = ["a"] }]
                                                       ^^^^^"#,
+    );
+}
+
+#[test]
+fn tiers_panic_and_slow_start() {
+    check(
+        &to(r#"{ address = "127.0.0.1:5001", backup = true, tier = 2 }"#),
+        r#"bad.toml:2:53: error: `backup` does not go with `tier`
+  endpoints = [{ address = "127.0.0.1:5001", backup = true, tier = 2 }]
+                                                      ^^^^
+  help: `backup = true` is `tier = 1`"#,
+    );
+    check(
+        &to(r#"{ address = "127.0.0.1:5001", tier = 16 }"#),
+        r#"bad.toml:2:51: error: `tier` must be from 0 to 15, found 16
+  endpoints = [{ address = "127.0.0.1:5001", tier = 16 }]
+                                                    ^^"#,
+    );
+    check(
+        &with_endpoint("panic-threshold = \"50%\"\nslow-start = 30"),
+        r#"bad.toml:3:19: error: `panic-threshold` must be a number, found a string
+  panic-threshold = "50%"
+                    ^^^^^
+bad.toml:4:14: error: `slow-start` must be a duration, found a whole number
+  slow-start = 30
+               ^^
+  help: a whole number and a unit: "250ms", "2s", "5m", "1h""#,
+    );
+    check(
+        &with_endpoint("panic-threshold = 50\nslow-start = \"0s\""),
+        r#"bad.toml:3:19: error: `panic-threshold` must be from 0 to 1, found 50
+  panic-threshold = 50
+                    ^^
+bad.toml:4:14: error: `slow-start` must be longer than nothing
+  slow-start = "0s"
+               ^^^^"#,
     );
 }
 

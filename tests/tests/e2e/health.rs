@@ -208,7 +208,7 @@ fn two_thousand_endpoints_are_checked_in_turn() {
     let (port, counts) = everywhere();
     let all: Vec<String> =
         (0..MANY).map(|number| format!("\"127.0.{}.{}:{port}\"", 2 + number / 200, 1 + number % 200)).collect();
-    let health = "health = { path = \"/\", interval = \"1s\", fall = 1 }";
+    let health = "health = { path = \"/\", interval = \"1s\", timeout = \"20s\", fall = 1 }";
     let upstream = format!("{health}\nendpoints = [{}]", all.join(", "));
     let proxy = start(&format!("workers = 1\n{ADMIN}{}", config("", &upstream)));
     let (begin, before) = (std::time::Instant::now(), cpu_seconds(proxy.pid()));

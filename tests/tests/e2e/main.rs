@@ -17,6 +17,7 @@ mod limits;
 mod operating;
 mod outlier;
 mod routing;
+mod spill;
 mod tls;
 mod upgrade;
 

@@ -96,7 +96,7 @@ fn endpoints(canary: EndpointState) -> Arc<EndpointSet> {
     let endpoint = |number: u32| {
         let address = std::net::SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + number), 80));
         let labels = if number == 2 { vec![("canary".to_owned(), "yes".to_owned())] } else { Vec::new() };
-        let config = EndpointConfig { name: address.to_string(), address, weight: 1, labels, draining: false };
+        let config = EndpointConfig { name: address.to_string(), address, weight: 1, labels, draining: false, tier: 0 };
         Arc::new(Endpoint::new(config, Arc::default()))
     };
     let states = (0..10).map(|number| if number == 2 { canary } else { EndpointState::Healthy }).collect();

@@ -73,7 +73,7 @@ fn the_shortest_file_has_all_defaults() {
     assert_eq!((upstream.max_idle, upstream.retries), (64, 2));
     assert_eq!(upstream.protocol, UpstreamProtocol::Auto);
     assert_eq!((&upstream.tls, &upstream.health, &upstream.load.poll), (&None, &None, &None));
-    assert_eq!(upstream.outlier, None);
+    assert_eq!((&upstream.outlier, upstream.slow_start, upstream.endpoints[0].tier), (&None, None, 0));
     let balancer = &config.uses[upstream.balancer];
     assert_eq!((&*balancer.plugin, &*balancer.settings), ("round-robin", "{}"));
     assert_eq!((balancer.on_failure, balancer.limits), (OnFailure::Fallback, PluginLimits::default()));
@@ -122,6 +122,7 @@ fn endpoints_keep_their_name_and_have_an_address() {
         weight: 3,
         labels: vec![("zone".to_owned(), "a".to_owned())],
         draining: true,
+        tier: 1,
     };
     assert_eq!(config.upstreams[1].endpoints[1], expected);
 }
@@ -184,10 +185,10 @@ fn settings_become_json() {
 /// The examples are parts of files: what they name may be elsewhere, but what they say is right.
 #[test]
 fn the_reference_says_what_is_accepted() {
-    let reference = include_str!("../../../../docs/config.md");
+    let reference = [include_str!("../../../../docs/config.md"), include_str!("../../../../docs/health.md")].concat();
     let examples: Vec<&str> =
         reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(examples.len() >= 7);
+    assert!(examples.len() >= 10);
     for example in examples {
         let Err(errors) = read(example) else { continue };
         for error in &errors.list {
