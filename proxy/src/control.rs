@@ -176,6 +176,8 @@ impl Control {
     }
 
     fn after_change(&mut self, known: &[FileProblem]) {
+        // The old ones end first: what they find now would not reach the new state.
+        self.health = health::Checks::default();
         self.health = health::start(&self.state.upstreams);
         self.tell(known);
     }

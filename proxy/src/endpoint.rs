@@ -89,7 +89,10 @@ impl EndpointSet {
     /// Whether nobody could tell it from the other one, of the same members.
     pub fn looks_like(&self, other: &Self) -> bool {
         let weights = |set: &Self| set.endpoints.iter().map(|endpoint| endpoint.config.weight).collect::<Vec<_>>();
-        self.states == other.states && self.tiers == other.tiers && weights(self) == weights(other)
+        self.states == other.states
+            && self.tiers == other.tiers
+            && self.weight_scale == other.weight_scale
+            && weights(self) == weights(other)
     }
 
     pub fn len(&self) -> usize {

@@ -22,6 +22,7 @@ use crate::config::{HealthCheck, LoadPoll};
 use crate::endpoint::Endpoint;
 use crate::upstream::Upstream;
 use pace::jittered;
+use probe::Problem;
 
 /// Checks go on while this lives; a reload drops it with the state that it belongs to.
 #[derive(Debug, Default)]
@@ -79,13 +80,25 @@ async fn check(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>, health: HealthC
         // Boxed: most of a waiting task would be room for a check.
         let outcome = Box::pin(probe::check(&upstream, &endpoint, &health)).await;
         drop(permit);
-        let counter = if outcome.is_ok() { &upstream.health.passed } else { &upstream.health.failed };
-        counter.fetch_add(1, Relaxed);
-        if standing.checked(outcome, health.rise, health.fall) {
-            announce(&upstream, &endpoint);
+        match outcome {
+            Ok(()) => judge(&upstream, &endpoint, &health, Ok(())),
+            Err(Problem::Endpoint(reason)) => judge(&upstream, &endpoint, &health, Err(reason)),
+            Err(Problem::Ours(reason)) => {
+                upstream.health.unasked.fetch_add(1, Relaxed);
+                let (upstream, endpoint) = (&*upstream.config.name, endpoint.config.name.as_str());
+                tracing::debug!(upstream, endpoint, reason, "endpoint cannot be checked");
+            }
         }
         let interval = if standing.is_down() { health.interval_down } else { health.interval };
         sleep_until(begin + jittered(interval, health.jitter)).await;
+    }
+}
+
+fn judge(upstream: &Upstream, endpoint: &Endpoint, health: &HealthCheck, outcome: Result<(), String>) {
+    let counter = if outcome.is_ok() { &upstream.health.passed } else { &upstream.health.failed };
+    counter.fetch_add(1, Relaxed);
+    if endpoint.stats.standing.checked(outcome, health.rise, health.fall) {
+        announce(upstream, endpoint);
     }
 }
 
@@ -118,7 +131,7 @@ async fn poll_load(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>, poll: LoadP
         drop(permit);
         if let Ok((cpu, memory)) = outcome {
             endpoint.stats.report_load(cpu, memory);
-        } else if let (Err(reason), false) = (&outcome, failing) {
+        } else if let (Err(Problem::Endpoint(reason) | Problem::Ours(reason)), false) = (&outcome, failing) {
             // Once: the report ages out by itself.
             let (upstream, endpoint) = (&*upstream.config.name, endpoint.config.name.as_str());
             tracing::warn!(upstream, endpoint, reason, "endpoint gives no load report");

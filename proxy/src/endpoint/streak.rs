@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 /// How a try failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// Nobody answered, or somebody on the way did: no connection, no answer in time, an answer
-    /// that broke off, 502, 503, 504.
+    /// Nobody answered, or somebody on the way did: no connection, no head of a response in time,
+    /// 502, 503, 504.
     Gateway,
     /// The endpoint answered with another 5xx.
     Answer,

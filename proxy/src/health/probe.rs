@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::{dialogue, grpc};
 use crate::config::{Dialogue, HealthCheck, HttpProbe, LoadPoll, Probe, UpstreamProtocol, split_host_port};
 use crate::endpoint::Endpoint;
+use crate::error::is_ours;
 use crate::message::Stream;
 use crate::tls;
 use crate::upstream::Upstream;
@@ -24,8 +25,22 @@ use crate::upstream::Upstream;
 /// A load report is small, and so is what says that all is well; the rest of a body is not read.
 const MOST_READ: usize = 64 << 10;
 
+/// Why there is no answer, or not the right one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    Endpoint(String),
+    /// It could not be asked: that says nothing of it.
+    Ours(String),
+}
+
+impl From<String> for Problem {
+    fn from(reason: String) -> Self {
+        Self::Endpoint(reason)
+    }
+}
+
 /// Whether the endpoint is well, or why not.
-pub(super) async fn check(upstream: &Upstream, endpoint: &Endpoint, health: &HealthCheck) -> Result<(), String> {
+pub(super) async fn check(upstream: &Upstream, endpoint: &Endpoint, health: &HealthCheck) -> Result<(), Problem> {
     let work = async {
         match &health.probe {
             Probe::Tcp(said) => talk(Stream::Plain(connect(endpoint).await?), said).await,
@@ -37,11 +52,11 @@ pub(super) async fn check(upstream: &Upstream, endpoint: &Endpoint, health: &Hea
     within(health.timeout, work).await
 }
 
-async fn talk(mut stream: Stream, said: &Dialogue) -> Result<(), String> {
-    if *said == Dialogue::default() { Ok(()) } else { dialogue::talk(&mut stream, said).await }
+async fn talk(mut stream: Stream, said: &Dialogue) -> Result<(), Problem> {
+    if *said == Dialogue::default() { Ok(()) } else { Ok(dialogue::talk(&mut stream, said).await?) }
 }
 
-async fn check_http(upstream: &Upstream, endpoint: &Endpoint, probe: &HttpProbe) -> Result<(), String> {
+async fn check_http(upstream: &Upstream, endpoint: &Endpoint, probe: &HttpProbe) -> Result<(), Problem> {
     let (stream, http2) = dial(upstream, endpoint).await?;
     let mut question = Question::get(upstream, endpoint, probe.host.as_deref(), &probe.path);
     question.method = probe.method.clone();
@@ -52,14 +67,14 @@ async fn check_http(upstream: &Upstream, endpoint: &Endpoint, probe: &HttpProbe)
     let (response, _connection) = exchange(stream, http2, request).await?;
     let status = response.status().as_u16();
     if !probe.expect.iter().any(|(from, to)| (*from..=*to).contains(&status)) {
-        return Err(format!("status {status}, expected {}", ranges(&probe.expect)));
+        return Err(format!("status {status}, expected {}", ranges(&probe.expect)).into());
     }
     let Some(pattern) = &probe.body else { return Ok(()) };
     let body = beginning(response.into_body()).await?;
     if pattern.is_in(&body) {
         Ok(())
     } else {
-        Err(format!("{pattern} is not in the body `{}`", dialogue::shown(&body)))
+        Err(format!("{pattern} is not in the body `{}`", dialogue::shown(&body)).into())
     }
 }
 
@@ -78,10 +93,15 @@ async fn beginning(mut body: Incoming) -> Result<Vec<u8>, String> {
     Ok(read)
 }
 
-async fn check_grpc(upstream: &Upstream, endpoint: &Endpoint, service: &str, host: Option<&str>) -> Result<(), String> {
+async fn check_grpc(
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    service: &str,
+    host: Option<&str>,
+) -> Result<(), Problem> {
     let (stream, http2) = dial(upstream, endpoint).await?;
     if upstream.tls.is_some() && !http2 {
-        return Err("the endpoint does not offer HTTP/2 (ALPN)".to_owned());
+        return Err("the endpoint does not offer HTTP/2 (ALPN)".to_owned().into());
     }
     let mut question = Question::get(upstream, endpoint, host, grpc::PATH);
     (question.method, question.body) = (Method::POST, grpc::request(service));
@@ -90,13 +110,13 @@ async fn check_grpc(upstream: &Upstream, endpoint: &Endpoint, service: &str, hos
     request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
     let (response, _connection) = exchange(stream, true, request).await?;
     if response.status() != StatusCode::OK {
-        return Err(format!("status {}, expected 200", response.status().as_u16()));
+        return Err(format!("status {}, expected 200", response.status().as_u16()).into());
     }
     let (head, body) = response.into_parts();
     let body = Limited::new(body, MOST_READ).collect().await.map_err(|error| reasons(&*error))?;
     let trailers = body.trailers().cloned();
     grpc::call(trailers.as_ref().unwrap_or(&head.headers))?;
-    grpc::serving(&body.to_bytes())
+    Ok(grpc::serving(&body.to_bytes())?)
 }
 
 /// CPU and memory, of `{"cpu":0.42,"memory":0.7}`.
@@ -104,18 +124,18 @@ pub(super) async fn load(
     upstream: &Upstream,
     endpoint: &Endpoint,
     poll: &LoadPoll,
-) -> Result<(Option<f64>, Option<f64>), String> {
+) -> Result<(Option<f64>, Option<f64>), Problem> {
     let body = within(poll.timeout, async {
         let (stream, http2) = dial(upstream, endpoint).await?;
         let request = Question::get(upstream, endpoint, None, &poll.path).request(http2)?;
         let (response, _connection) = exchange(stream, http2, request).await?;
         if response.status() != StatusCode::OK {
-            return Err(format!("status {}, expected 200", response.status().as_u16()));
+            return Err(format!("status {}, expected 200", response.status().as_u16()).into());
         }
         let body = Limited::new(response.into_body(), MOST_READ).collect().await;
-        body.map(http_body_util::Collected::to_bytes).map_err(|error| reasons(&*error))
+        body.map(http_body_util::Collected::to_bytes).map_err(|error| reasons(&*error).into())
     });
-    parse_load(&body.await?)
+    Ok(parse_load(&body.await?)?)
 }
 
 fn parse_load(body: &[u8]) -> Result<(Option<f64>, Option<f64>), String> {
@@ -127,18 +147,21 @@ fn parse_load(body: &[u8]) -> Result<(Option<f64>, Option<f64>), String> {
     }
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}").into()))
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect(endpoint.config.address).await.map_err(|error| error.to_string())?;
+async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Problem> {
+    let stream = TcpStream::connect(endpoint.config.address).await.map_err(|error| match error.to_string() {
+        reason if is_ours(&error) => Problem::Ours(reason),
+        reason => Problem::Endpoint(reason),
+    })?;
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
 /// A connection as the upstream has them, and whether it speaks HTTP/2.
-async fn dial(upstream: &Upstream, endpoint: &Endpoint) -> Result<(Stream, bool), String> {
+async fn dial(upstream: &Upstream, endpoint: &Endpoint) -> Result<(Stream, bool), Problem> {
     let stream = connect(endpoint).await?;
     let Some(connector) = &upstream.tls else {
         return Ok((Stream::Plain(stream), upstream.config.protocol == UpstreamProtocol::Http2));

@@ -124,7 +124,7 @@ async fn silence_is_a_failure_and_says_so() {
     let upstream = upstream(listener.local_addr().unwrap(), None, None);
     let endpoint = Arc::clone(&upstream.set().endpoints[0]);
     let check = HealthCheck { timeout: Duration::from_millis(20), ..health(http_probe()) };
-    assert_eq!(probe::check(&upstream, &endpoint, &check).await, Err("no answer within 20ms".to_owned()));
+    assert_eq!(probe::check(&upstream, &endpoint, &check).await, Err("no answer within 20ms".to_owned().into()));
 }
 
 #[tokio::test]

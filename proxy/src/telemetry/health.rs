@@ -10,6 +10,8 @@ use crate::endpoint::Cause;
 pub struct HealthMetrics {
     pub passed: AtomicU64,
     pub failed: AtomicU64,
+    /// Out of file descriptors or the like: the endpoint was not asked.
+    pub unasked: AtomicU64,
     /// Checks that had to wait for others.
     pub late: AtomicU64,
     /// In the order of [`Cause::ALL`].

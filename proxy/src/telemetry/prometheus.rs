@@ -157,7 +157,8 @@ impl Scrape<'_> {
         let name = "jackfield_health_checks_total";
         page.family(name, "counter", "Health checks of an upstream's endpoints, by result.");
         for upstream in &self.upstreams {
-            let samples = [("passed", &upstream.health.passed), ("failed", &upstream.health.failed)];
+            let health = upstream.health;
+            let samples = [("passed", &health.passed), ("failed", &health.failed), ("unasked", &health.unasked)];
             for (result, count) in samples {
                 page.sample(name, &[("upstream", upstream.name), ("result", result)], count.load(Relaxed));
             }

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use http::Response;
 use http_body_util::BodyExt;
 use jackfield_tests::origin::{Speaks, full, text};
-use jackfield_tests::{Authority, Origin, Proxy, RawOrigin, client, program, wait_for, wait_until};
+use jackfield_tests::{Authority, Client, Origin, Proxy, RawOrigin, client, program, wait_for, wait_until};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 
 use crate::{config, endpoint, endpoints, start};
@@ -172,6 +173,26 @@ fn reloads_forget_nothing_of_what_checks_found() {
         proxy.reload().unwrap();
     }
     why(&proxy, 0, "unhealthy");
+}
+
+/// The proxy has no file descriptor left for checks: that says nothing of the endpoints.
+#[test]
+fn what_cannot_be_asked_is_not_judged() {
+    let origin = Origin::echo("a");
+    let proxy = start(&checked("path = \"/\"", &endpoint(origin.address())));
+    wait_until("some checks", || origin.requests() > 3);
+    let pid = Pid::from_raw(proxy.pid().try_into().unwrap());
+    let mut admin = Client::connect(proxy.admin());
+    let mut page = |path: &str| admin.ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).text();
+    assert!(page("/metrics").contains("result=\"unasked\"} 0\n"));
+    let limits = getrlimit(Resource::Nofile);
+    prlimit(pid, Resource::Nofile, Rlimit { current: Some(3), ..limits }).unwrap();
+    wait_until("some checks that were not made", || !page("/metrics").contains("result=\"unasked\"} 0\n"));
+    assert!(page("/metrics").contains("result=\"failed\"} 0\n"));
+    prlimit(pid, Resource::Nofile, limits).unwrap();
+    let asked = origin.requests();
+    wait_until("more checks", || origin.requests() > asked);
+    assert!(!proxy.log_contains("endpoint is down"));
 }
 
 const MANY: usize = 2_000;

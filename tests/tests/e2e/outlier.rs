@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst};
 use http::Response;
 use jackfield_tests::origin::full;
 use jackfield_tests::raw::nobody;
-use jackfield_tests::{Client, Origin, Proxy, client, wait_until};
+use jackfield_tests::{Client, Origin, Proxy, RawOrigin, client, wait_until};
 use serde_json::Value;
 
 use crate::{config, endpoint, endpoints, start};
@@ -109,6 +109,22 @@ fn who_refuses_connections_is_ejected_and_asked_no_more() {
     let tries = shown(&proxy, 1)["requests"].clone();
     assert_eq!(statuses(&proxy, 20), [200; 20]);
     assert_eq!(shown(&proxy, 1)["requests"], tries);
+}
+
+#[test]
+fn who_does_not_answer_in_time_is_ejected() {
+    let silent = RawOrigin::start(|mut connection| while connection.request().is_some() {});
+    let (good, _) = settable("a", 200);
+    let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\nroutes = [{ upstream = \"api\", timeout = \"200ms\" }]\n";
+    let outlier = "outlier = { consecutive-gateway = 2, ejection-time = \"1h\" }";
+    let endpoints = format!("endpoints = [\"{}\", \"{}\"]", good.address(), silent.address());
+    let proxy = start(&format!("{ADMIN}{listener}[upstream.api]\n{outlier}\n{endpoints}\n"));
+    wait_until("the ejection", || {
+        assert!(statuses(&proxy, 2).contains(&200));
+        !ejections(&proxy).is_empty()
+    });
+    assert_eq!(shown(&proxy, 1)["ejected"]["cause"], "consecutive-gateway");
+    assert_eq!(statuses(&proxy, 10), [200; 10]);
 }
 
 /// 500 is the endpoint's own; 503 may be said by a proxy on the way.
