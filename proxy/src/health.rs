@@ -7,7 +7,7 @@ mod grpc;
 mod outlier;
 mod pace;
 mod probe;
-mod ramp;
+mod renewal;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -39,7 +39,7 @@ pub fn start(upstreams: &[Arc<Upstream>]) -> Checks {
         // A verdict may have changed after this upstream read it from the endpoints it took over.
         upstream.refresh();
         checks.0.extend(outlier::start(upstream));
-        checks.0.extend(ramp::start(upstream));
+        checks.0.push(renewal::start(upstream));
         for endpoint in &upstream.set().endpoints {
             checks.follow(upstream, endpoint, (position, count));
             position += 1;
@@ -94,29 +94,27 @@ async fn check(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>, health: HealthC
     }
 }
 
+/// Takes the outcome; a new verdict is told to balancers, and to whoever reads the log.
 fn judge(upstream: &Upstream, endpoint: &Endpoint, health: &HealthCheck, outcome: Result<(), String>) {
     let counter = if outcome.is_ok() { &upstream.health.passed } else { &upstream.health.failed };
     counter.fetch_add(1, Relaxed);
-    if endpoint.stats.standing.checked(outcome, health.rise, health.fall) {
-        announce(upstream, endpoint);
+    let standing = &endpoint.stats.standing;
+    match standing.checked(outcome, health.rise, health.fall) {
+        None => return,
+        Some(true) => upstream.change(|| standing.set_down(true)),
+        Some(false) => upstream.readmit(endpoint, || standing.set_down(false)),
     }
+    announce(upstream, endpoint);
 }
 
-/// The new verdict, for balancers and for whoever reads the log.
 fn announce(upstream: &Upstream, endpoint: &Endpoint) {
-    let (name, standing) = (&*upstream.config.name, &endpoint.stats.standing);
-    if standing.is_down() {
-        standing.set_returned(false);
-        upstream.refresh();
-    } else {
-        upstream.readmit(endpoint);
-    }
+    let (upstream, standing) = (&*upstream.config.name, &endpoint.stats.standing);
     let endpoint = endpoint.config.name.as_str();
     if standing.is_down() {
         let reason = standing.reason().unwrap_or_default();
-        tracing::warn!(upstream = name, endpoint, reason, "endpoint is down");
+        tracing::warn!(upstream, endpoint, reason, "endpoint is down");
     } else {
-        tracing::info!(upstream = name, endpoint, "endpoint is up again");
+        tracing::info!(upstream, endpoint, "endpoint is up again");
     }
 }
 

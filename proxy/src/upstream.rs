@@ -33,10 +33,10 @@ pub struct Upstream {
     /// Of checks, and of what they and the traffic led to.
     pub health: Arc<HealthMetrics>,
     set: ArcSwap<EndpointSet>,
-    /// Woken when an endpoint begins to ramp up.
-    pub ramping: Notify,
-    /// Held while the next set is made.
-    changing: Mutex<()>,
+    /// Woken when an endpoint begins to ramp up, or a change waits for the next set.
+    pub stale: Notify,
+    /// Held while something changes and the next set is made; when the last one was.
+    changing: Mutex<Option<Instant>>,
 }
 
 impl Upstream {
@@ -68,8 +68,8 @@ impl Upstream {
             metrics: before.map_or_else(Arc::default, |before| Arc::clone(&before.metrics)),
             health: before.map_or_else(Arc::default, |before| Arc::clone(&before.health)),
             set: ArcSwap::from_pointee(set),
-            ramping: Notify::new(),
-            changing: Mutex::new(()),
+            stale: Notify::new(),
+            changing: Mutex::new(None),
             config,
         }
     }
@@ -85,22 +85,40 @@ impl Upstream {
 
     /// Makes a new set when a state, a weight or the share of a tier changed.
     pub fn refresh(&self) {
-        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.set();
-        let new = members::set_of(old.generation + 1, &old.endpoints, &self.config, Instant::now());
-        if !new.looks_like(&old) {
-            self.set.store(Arc::new(new));
-        }
-        self.tell_of_panic(&self.set().tiers);
+        self.change(|| ());
+    }
+
+    /// Changes what is held against an endpoint. No set is made of half of it.
+    pub fn change<T>(&self, change: impl FnOnce() -> T) -> T {
+        let mut made = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change();
+        self.renew(&mut made);
+        result
     }
 
     /// An endpoint serves again: with slow start its weight ramps up from now on.
-    pub fn readmit(&self, endpoint: &Endpoint) {
-        if self.config.slow_start.is_some() {
-            endpoint.stats.standing.set_returned(true);
-            self.ramping.notify_one();
+    pub fn readmit(&self, endpoint: &Endpoint, change: impl FnOnce()) {
+        self.change(|| {
+            change();
+            if self.config.slow_start.is_some() {
+                endpoint.stats.standing.set_returned(true);
+                self.stale.notify_one();
+            }
+        });
+    }
+
+    /// Of very many endpoints that change at once not each one makes a set.
+    fn renew(&self, made: &mut Option<Instant>) {
+        let (old, now) = (self.set(), Instant::now());
+        if made.is_some_and(|made| now.saturating_duration_since(made) < old.least_age()) {
+            return self.stale.notify_one();
         }
-        self.refresh();
+        let new = members::set_of(old.generation + 1, &old.endpoints, &self.config, now);
+        if !new.looks_like(&old) {
+            self.set.store(Arc::new(new));
+            *made = Some(now);
+        }
+        self.tell_of_panic(&self.set().tiers);
     }
 
     /// Of its weight: 1, or less while it ramps up.

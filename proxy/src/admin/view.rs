@@ -58,6 +58,8 @@ pub(super) fn upstreams(snapshot: Option<&Snapshot>) -> Value {
             json!({
                 "name": &*upstream.config.name,
                 "balancer": balancer(upstream),
+                // Grows with every change that balancers are told of.
+                "generation": set.generation,
                 "requests": upstream.metrics.totals().requests(),
                 "tiers": set.tiers.iter().map(|tier| json!({
                     "tier": tier.number,

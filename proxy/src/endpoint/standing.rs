@@ -60,22 +60,24 @@ impl Standing {
         lock(&self.reason).clone()
     }
 
-    /// Takes the outcome of a check: answers whether the verdict changed. `rise` successes in a row
-    /// end a time that `fall` failures in a row began.
-    pub fn checked(&self, outcome: Result<(), String>, rise: u32, fall: u32) -> bool {
+    /// Takes the outcome of a check: answers whether the endpoint is down from now on, where that
+    /// changes. `rise` successes in a row end a time that `fall` failures in a row began.
+    pub fn checked(&self, outcome: Result<(), String>, rise: u32, fall: u32) -> Option<bool> {
         let (passed, down) = (outcome.is_ok(), self.is_down());
         *lock(&self.reason) = outcome.err();
         if passed != down {
             self.against.store(0, Relaxed);
-            return false;
+            return None;
         }
         let against = self.against.load(Relaxed) + 1;
         let changes = against >= if down { rise } else { fall };
         self.against.store(if changes { 0 } else { against }, Relaxed);
-        if changes {
-            self.down.store(!down, Relaxed);
-        }
-        changes
+        changes.then_some(!down)
+    }
+
+    pub fn set_down(&self, down: bool) {
+        self.down.store(down, Relaxed);
+        self.set_returned(false);
     }
 
     pub fn ejection(&self) -> Option<Ejection> {
@@ -92,9 +94,8 @@ impl Standing {
         ejection
     }
 
-    /// Answers whether it was ejected.
-    pub fn readmit(&self) -> bool {
-        lock(&self.ejection).take().is_some()
+    pub fn readmit(&self) {
+        *lock(&self.ejection) = None;
     }
 
     /// Since when it serves again; none when it always has, or for long.
@@ -122,7 +123,11 @@ mod tests {
         let standing = Standing::default();
         let outcomes = [false, false, true, false, false, false, true, false, true, true, true];
         let outcome = |at: &usize| if outcomes[*at] { Ok(()) } else { Err("no".to_owned()) };
-        let changes: Vec<usize> = (0..outcomes.len()).filter(|at| standing.checked(outcome(at), 2, 3)).collect();
-        assert_eq!(changes, [5, 9]);
+        let check = |at: usize| {
+            let down = standing.checked(outcome(&at), 2, 3)?;
+            standing.set_down(down);
+            Some((at, down))
+        };
+        assert_eq!((0..outcomes.len()).filter_map(check).collect::<Vec<_>>(), [(5, true), (9, false)]);
     }
 }

@@ -121,10 +121,9 @@ impl Judge {
         };
         for endpoint in self.endpoints.iter().filter(is_due) {
             endpoint.stats.streaks.end();
-            endpoint.stats.standing.readmit();
+            self.upstream.readmit(endpoint, || endpoint.stats.standing.readmit());
             let name = endpoint.config.name.as_str();
             tracing::info!(upstream = &*self.upstream.config.name, endpoint = name, "endpoint is no longer ejected");
-            self.upstream.readmit(endpoint);
         }
     }
 
@@ -140,9 +139,8 @@ impl Judge {
             tracing::debug!(upstream, endpoint = name, cause = cause.name(), "outlier is spared: too many are out");
             return;
         }
-        let ejection = standing.eject(cause, |times| length(&self.config, times));
+        let ejection = self.upstream.change(|| standing.eject(cause, |times| length(&self.config, times)));
         self.upstream.health.ejections[cause as usize].fetch_add(1, Relaxed);
-        self.upstream.refresh();
         let seconds = ejection.until.saturating_duration_since(Instant::now()).as_secs_f64().ceil();
         tracing::warn!(upstream, endpoint = name, cause = cause.name(), seconds, "endpoint is ejected");
     }
