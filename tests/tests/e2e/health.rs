@@ -261,7 +261,7 @@ fn two_thousand_endpoints_are_checked_in_turn() {
     }
     // Two hundred verdicts within a second are not two hundred updates of every balancer: a set of
     // so many endpoints stands for at least 20 ms.
-    let sets = page[0]["generation"].as_u64().unwrap() as u128;
+    let sets = u128::from(page[0]["generation"].as_u64().unwrap());
     let most = begin.elapsed().as_millis() / 20 + 2;
     println!("{sets} sets, {most} may be");
     assert!(sets > 1 && sets <= most, "{sets} sets, {most} may be");

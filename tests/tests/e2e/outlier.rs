@@ -1,5 +1,6 @@
 //! Endpoints that the traffic itself convicts.
 
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst};
 
@@ -203,6 +204,30 @@ fn tcp_connections_convict_too() {
     let proxy = start(&format!("{ADMIN}{}", config("protocol = \"tcp\"", &upstream)));
     wait_until("the ejection", || {
         assert_eq!(client::get(proxy.address(0), "/").status(), 200);
+        !ejections(&proxy).is_empty()
+    });
+    assert_eq!(shown(&proxy, 1)["ejected"]["cause"], "consecutive-gateway");
+}
+
+/// Where nobody listens, ICMP says so; the client's datagram goes to the next endpoint meanwhile.
+#[test]
+fn udp_endpoints_convict_too() {
+    let echo = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let dead = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let upstream =
+        format!("outlier = {{ ejection-time = \"1h\" }}\nendpoints = [\"{}\", \"{dead}\"]", echo.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut bytes = [0; 100];
+        while let Ok((count, from)) = echo.recv_from(&mut bytes) {
+            let _ = echo.send_to(&bytes[..count], from);
+        }
+    });
+    let proxy = start(&format!("{ADMIN}{}", config("protocol = \"udp\"", &upstream)));
+    wait_until("the ejection", || {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(jackfield_tests::DEADLINE)).unwrap();
+        client.send_to(b"ping", proxy.address(0)).unwrap();
+        assert_eq!(client.recv(&mut [0; 100]).unwrap(), 4);
         !ejections(&proxy).is_empty()
     });
     assert_eq!(shown(&proxy, 1)["ejected"]["cause"], "consecutive-gateway");
