@@ -3,6 +3,7 @@
 
 mod cases;
 mod file;
+mod health;
 pub mod need;
 mod peek;
 
@@ -21,6 +22,7 @@ pub use file::{
     DEFAULT_BALANCER, Diagnostic, Diagnostics, KnownPlugins, Loaded, Source, load, load_cases, parse, parse_cases,
     parse_duration,
 };
+pub use health::{Dialogue, HealthCheck, HttpProbe, Outlier, Pattern, Probe, SuccessRate};
 pub use need::{KnownPlugin, Need, Needed};
 pub use peek::{FirstLook, peek};
 
@@ -230,6 +232,11 @@ pub struct Upstream {
     pub protocol: UpstreamProtocol,
     pub tls: Option<ClientTls>,
     pub health: Option<HealthCheck>,
+    pub outlier: Option<Outlier>,
+    /// Below this share of healthy endpoints all are used; 0: never.
+    pub panic_threshold: f64,
+    /// How long the weight of an endpoint that returns ramps up.
+    pub slow_start: Option<Duration>,
     pub load: LoadReports,
     pub connect_timeout: Duration,
     /// How long an idle kept-alive connection is kept.
@@ -251,6 +258,8 @@ pub struct EndpointConfig {
     pub labels: Vec<(String, String)>,
     /// Written `drain = true`.
     pub draining: bool,
+    /// 0 serves first.
+    pub tier: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,28 +284,6 @@ impl std::fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ClientTls(server name {:?}, verify {})", self.server_name, self.verify)
     }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct HealthCheck {
-    pub probe: Probe,
-    pub interval: Duration,
-    pub timeout: Duration,
-    /// Successes in a row until an unhealthy endpoint counts as healthy.
-    pub rise: u32,
-    /// Failures in a row until a healthy endpoint counts as unhealthy.
-    pub fall: u32,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Probe {
-    Http {
-        path: String,
-        host: Option<String>,
-        /// Inclusive ranges of accepted statuses.
-        expect: Vec<(u16, u16)>,
-    },
-    Tcp,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -42,7 +42,7 @@ pub struct Control {
     access: Option<AccessLog>,
     admin: Arc<admin::Shared>,
     /// The tasks of the state's health checks; they end when this is replaced.
-    health: Vec<health::Checks>,
+    health: health::Checks,
     /// Likewise.
     timers: Option<refresh::Timers>,
     signals: watch::Signals,
@@ -77,7 +77,7 @@ impl Control {
         }
         let (library, state) = (prepared.library, prepared.state);
         let files = watch::Files::new(&watched(&origin, &state));
-        let health = Vec::new();
+        let health = health::Checks::default();
         let timers = None;
         let mut control =
             Self { origin, engine, library, state, workers, telemetry, access, admin, health, timers, signals, files };
@@ -179,7 +179,9 @@ impl Control {
     }
 
     fn after_change(&mut self, known: &[FileProblem]) {
-        self.health = self.state.upstreams.iter().map(health::start).collect();
+        // The old ones end first: what they find now would not reach the new state.
+        self.health = health::Checks::default();
+        self.health = health::start(&self.state.upstreams);
         // The old ones first: what they know of when to go on is the new ones'.
         drop(self.timers.take());
         self.timers = Some(refresh::start(&self.state));

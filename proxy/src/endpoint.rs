@@ -1,12 +1,17 @@
 //! What is known of endpoints: plain facts and counters, shared by all workers. No sockets here,
 //! and no Wasm; the data path writes what it measures, balancers read it.
 
+mod standing;
+mod streak;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::clock;
 use crate::config::EndpointConfig;
+pub use standing::{Cause, Ejection, Standing};
+pub use streak::{Failure, Streaks, Watch};
 
 /// One member of an upstream.
 #[derive(Debug)]
@@ -45,7 +50,23 @@ pub struct EndpointSet {
     pub states: Vec<EndpointState>,
     /// A load report older than this counts as none.
     pub report_expiry: Duration,
+    /// From the first to the last. Empty, or one: there is nothing to choose.
+    pub tiers: Vec<Tier>,
+    /// Weights are so many times the configured ones.
+    pub weight_scale: u32,
     healthy: u32,
+}
+
+/// Endpoints that serve when those of the tiers before cannot take everything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tier {
+    pub number: u32,
+    /// Ascending.
+    pub positions: Vec<u32>,
+    /// Of the traffic, 0 to 1.
+    pub share: f64,
+    /// So few are healthy that all are used.
+    pub panics: bool,
 }
 
 impl EndpointSet {
@@ -57,7 +78,29 @@ impl EndpointSet {
     ) -> Self {
         debug_assert_eq!(endpoints.len(), states.len());
         let healthy = states.iter().filter(|state| **state == EndpointState::Healthy).count() as u32;
-        Self { generation, endpoints, states, report_expiry, healthy }
+        Self { generation, endpoints, states, report_expiry, tiers: Vec::new(), weight_scale: 1, healthy }
+    }
+
+    #[must_use]
+    pub fn with_tiers(self, tiers: Vec<Tier>, weight_scale: u32) -> Self {
+        Self { tiers, weight_scale, ..self }
+    }
+
+    /// Whether nobody could tell it from the other one, of the same members.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        let weights = |set: &Self| set.endpoints.iter().map(|endpoint| endpoint.config.weight).collect::<Vec<_>>();
+        self.states == other.states
+            && self.tiers == other.tiers
+            && self.weight_scale == other.weight_scale
+            && weights(self) == weights(other)
+    }
+
+    /// How long it must stand before the next one: balancers read all of it at each update, on the
+    /// workers. Nothing for as many as an update takes no time for.
+    pub fn least_age(&self) -> Duration {
+        const FEW: usize = 256;
+        const EACH: Duration = Duration::from_micros(10);
+        if self.len() <= FEW { Duration::ZERO } else { EACH * u32::try_from(self.len()).unwrap_or(u32::MAX) }
     }
 
     pub fn len(&self) -> usize {
@@ -107,8 +150,9 @@ pub struct Stats {
     report: LoadReport,
     pub requests: AtomicU64,
     pub failures: AtomicU64,
-    /// Verdict of the health checks; 0 is healthy.
-    unhealthy: AtomicU32,
+    pub streaks: Streaks,
+    /// What was judged from it, and from health checks.
+    pub standing: Standing,
 }
 
 impl Stats {
@@ -166,12 +210,19 @@ impl Stats {
         self.requests.fetch_add(1, Relaxed);
         self.latency.observe(took, now);
         self.move_error_rate(0.0);
+        self.streaks.end();
     }
 
+    /// Without an answer.
     pub fn failed(&self) {
+        self.failed_by(Failure::Gateway);
+    }
+
+    pub fn failed_by(&self, failure: Failure) {
         self.requests.fetch_add(1, Relaxed);
         self.failures.fetch_add(1, Relaxed);
         self.move_error_rate(1.0);
+        self.streaks.grow(failure);
     }
 
     /// About the last fifty outcomes count.
@@ -179,14 +230,6 @@ impl Stats {
         let old = f32::from_bits(self.error_rate.load(Relaxed));
         let new = old + (outcome - old) * 0.04;
         self.error_rate.store(new.to_bits(), Relaxed);
-    }
-
-    pub fn is_unhealthy(&self) -> bool {
-        self.unhealthy.load(Relaxed) != 0
-    }
-
-    pub fn set_unhealthy(&self, unhealthy: bool) {
-        self.unhealthy.store(u32::from(unhealthy), Relaxed);
     }
 }
 

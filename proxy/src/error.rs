@@ -1,8 +1,10 @@
 //! Why a request fails, and whose fault it is: one table turns it into a status and a short body.
 
+use std::io;
 use std::sync::Arc;
 
 use http::StatusCode;
+use rustix::io::Errno;
 
 use crate::body::Refusal;
 use crate::upstream::{DownloadError, NoEndpoint};
@@ -32,7 +34,7 @@ pub enum Fault {
     SlowHead,
     // The upstream's.
     #[error("no endpoint could be connected: {0}")]
-    Connect(std::io::Error),
+    Connect(io::Error),
     #[error("the endpoint broke off before it answered: {0}")]
     BrokenOff(DownloadError),
     #[error("the endpoint switched protocols unasked")]
@@ -96,7 +98,11 @@ impl Fault {
 
     /// Whether it speaks against the endpoint that was tried.
     pub fn is_upstreams(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::BrokenOff(_) | Self::Timeout)
+        match self {
+            Self::Connect(error) => !is_ours(error),
+            Self::BrokenOff(_) | Self::Timeout => true,
+            _ => false,
+        }
     }
 
     /// Nobody knows where the next request would begin, or whether there is an honest one.
@@ -119,5 +125,27 @@ impl Fault {
     pub fn body(&self) -> String {
         let status = self.status();
         format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or("error"))
+    }
+}
+
+/// Out of file descriptors, ports or memory: no endpoint is to blame that it could not be connected
+/// to, and another one would not help.
+pub fn is_ours(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_run_out_of_does_not_speak_against_an_endpoint() {
+        for (errno, is_upstreams) in [(Errno::CONNREFUSED, true), (Errno::MFILE, false), (Errno::NFILE, false)] {
+            assert_eq!(Fault::Connect(errno.into()).is_upstreams(), is_upstreams, "{errno}");
+        }
+        assert!(Fault::Connect(io::ErrorKind::TimedOut.into()).is_upstreams());
     }
 }

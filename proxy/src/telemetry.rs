@@ -2,6 +2,7 @@
 //! server; whoever serves something counts it here.
 
 mod access;
+mod health;
 mod line;
 mod metrics;
 mod page;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing_subscriber::EnvFilter;
 
 pub use access::{AccessLog, AccessLogger, Entry, Subject};
+pub use health::HealthMetrics;
 pub use metrics::{Histogram, RequestMetrics, RequestTotals};
 pub use page::CONTENT_TYPE;
 pub use prometheus::{PluginFacts, Scrape, UpstreamFacts};

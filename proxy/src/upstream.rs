@@ -5,13 +5,17 @@ mod direct;
 mod download;
 pub mod http1;
 mod local;
+mod members;
 pub mod orca;
 mod pool;
+mod tier;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 pub use direct::{Direct, reasons};
 pub use download::{Download, DownloadError};
@@ -19,8 +23,8 @@ pub use local::{Local, NoEndpoint, Picked};
 pub use pool::{Http2, Lease, Pool, Purpose};
 
 use crate::config;
-use crate::endpoint::{Endpoint, EndpointSet, EndpointState, Stats};
-use crate::telemetry::RequestMetrics;
+use crate::endpoint::{Endpoint, EndpointSet, Stats, Tier};
+use crate::telemetry::{HealthMetrics, RequestMetrics};
 use crate::tls;
 
 pub struct Upstream {
@@ -28,9 +32,13 @@ pub struct Upstream {
     /// There when endpoints are spoken to over TLS.
     pub tls: Option<tls::Connector>,
     pub metrics: Arc<RequestMetrics>,
+    /// Of checks, and of what they and the traffic led to.
+    pub health: Arc<HealthMetrics>,
     set: ArcSwap<EndpointSet>,
-    /// Held while the next set is made.
-    changing: Mutex<()>,
+    /// Woken when an endpoint begins to ramp up, or a change waits for the next set.
+    pub stale: Notify,
+    /// Held while something changes and the next set is made; when the last one was.
+    changing: Mutex<Option<Instant>>,
 }
 
 impl Upstream {
@@ -42,21 +50,28 @@ impl Upstream {
             .flat_map(|set| &set.endpoints)
             .map(|endpoint| (endpoint.config.name.as_str(), &endpoint.stats))
             .collect();
-        let endpoints = config
-            .endpoints
-            .iter()
-            .map(|endpoint| {
-                let stats = old.get(endpoint.name.as_str()).map_or_else(Arc::default, |stats| Arc::clone(stats));
-                Arc::new(Endpoint::new(endpoint.clone(), stats))
-            })
-            .collect();
+        let is_added = |name: &str| old_set.is_some() && !old.contains_key(name);
+        let stats_of = |name: &str| {
+            let stats = old.get(name).map_or_else(Arc::<Stats>::default, |stats| Arc::clone(stats));
+            // Those that are there from the start have nobody to learn from.
+            if config.slow_start.is_some() && is_added(name) {
+                stats.standing.set_returned(true);
+            }
+            stats
+        };
+        let endpoint = |endpoint: &config::EndpointConfig| {
+            Arc::new(Endpoint::new(endpoint.clone(), stats_of(endpoint.name.as_str())))
+        };
+        let endpoints: Vec<_> = config.endpoints.iter().map(endpoint).collect();
         let generation = old_set.as_ref().map_or(1, |set| set.generation + 1);
-        let set = set_of(generation, endpoints, &config);
+        let set = members::set_of(generation, &endpoints, &config, Instant::now());
         Self {
             tls,
             metrics: before.map_or_else(Arc::default, |before| Arc::clone(&before.metrics)),
+            health: before.map_or_else(Arc::default, |before| Arc::clone(&before.health)),
             set: ArcSwap::from_pointee(set),
-            changing: Mutex::new(()),
+            stale: Notify::new(),
+            changing: Mutex::new(None),
             config,
         }
     }
@@ -70,13 +85,59 @@ impl Upstream {
         Arc::ptr_eq(&self.set.load(), set)
     }
 
-    /// Makes a new set when the state of an endpoint changed (a verdict of the health checks).
+    /// Makes a new set when a state, a weight or the share of a tier changed.
     pub fn refresh(&self) {
-        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.set();
-        let new = set_of(old.generation + 1, old.endpoints.clone(), &self.config);
-        if new.states != old.states {
+        self.change(|| ());
+    }
+
+    /// Changes what is held against an endpoint. No set is made of half of it.
+    pub fn change<T>(&self, change: impl FnOnce() -> T) -> T {
+        let mut made = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change();
+        self.renew(&mut made);
+        result
+    }
+
+    /// An endpoint serves again: with slow start its weight ramps up from now on.
+    pub fn readmit(&self, endpoint: &Endpoint, change: impl FnOnce()) {
+        self.change(|| {
+            change();
+            if self.config.slow_start.is_some() {
+                endpoint.stats.standing.set_returned(true);
+                self.stale.notify_one();
+            }
+        });
+    }
+
+    /// Of very many endpoints that change at once not each one makes a set.
+    fn renew(&self, made: &mut Option<Instant>) {
+        let (old, now) = (self.set(), Instant::now());
+        if made.is_some_and(|made| now.saturating_duration_since(made) < old.least_age()) {
+            return self.stale.notify_one();
+        }
+        let new = members::set_of(old.generation + 1, &old.endpoints, &self.config, now);
+        if !new.looks_like(&old) {
             self.set.store(Arc::new(new));
+            *made = Some(now);
+        }
+        self.tell_of_panic(&self.set().tiers);
+    }
+
+    /// Of its weight: 1, or less while it ramps up.
+    pub fn share_of(&self, endpoint: &Endpoint) -> f64 {
+        members::share_of(endpoint, self.config.slow_start, Instant::now())
+    }
+
+    fn tell_of_panic(&self, tiers: &[Tier]) {
+        let mut told = self.health.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstream = &*self.config.name;
+        for &Tier { number: tier, panics, ref positions, .. } in tiers {
+            let endpoints = positions.len();
+            if panics && told.insert(tier) {
+                tracing::warn!(upstream, tier, endpoints, "panic: too few endpoints are healthy, all are used");
+            } else if !panics && told.remove(&tier) {
+                tracing::info!(upstream, tier, endpoints, "panic is over: only healthy endpoints are used");
+            }
         }
     }
 }
@@ -85,18 +146,4 @@ impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Upstream({})", self.config.name)
     }
-}
-
-fn set_of(generation: u64, endpoints: Vec<Arc<Endpoint>>, config: &config::Upstream) -> EndpointSet {
-    let state = |endpoint: &Arc<Endpoint>| {
-        if config.health.is_some() && endpoint.stats.is_unhealthy() {
-            EndpointState::Unhealthy
-        } else if endpoint.config.draining {
-            EndpointState::Draining
-        } else {
-            EndpointState::Healthy
-        }
-    };
-    let states = endpoints.iter().map(state).collect();
-    EndpointSet::new(generation, endpoints, states, config.load.expires)
 }

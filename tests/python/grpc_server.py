@@ -59,6 +59,14 @@ def hangs_ended(request, context):
     return str(cancelled).encode()
 
 
+def health(request, context):
+    """`grpc.health.v1.Health/Check` by hand: field 1 of the request is the service, field 1 of the answer its status."""
+    status = {b"": 1, b"\n\x08test.Ill": 2}.get(request)
+    if status is None:
+        context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+    return bytes((8, status))
+
+
 HANDLERS = {
     "Echo": grpc.unary_unary_rpc_method_handler(echo),
     "Who": grpc.unary_unary_rpc_method_handler(who),
@@ -72,6 +80,8 @@ HANDLERS = {
 
 server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", -1)])
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Test", HANDLERS),))
+check = grpc.unary_unary_rpc_method_handler(health)
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check}),))
 port = server.add_insecure_port("127.0.0.1:0")
 server.start()
 print(port, flush=True)

@@ -75,7 +75,8 @@ fn setup(kind: PluginKind, settings: &str) -> Setup {
 /// Endpoint number `number`, of this weight.
 pub fn endpoint(number: u32, weight: u32) -> Arc<Endpoint> {
     let address = SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + number), 80));
-    let config = EndpointConfig { name: address.to_string(), address, weight, labels: Vec::new(), draining: false };
+    let config =
+        EndpointConfig { name: address.to_string(), address, weight, labels: Vec::new(), draining: false, tier: 0 };
     Arc::new(Endpoint::new(config, Arc::default()))
 }
 

@@ -1,7 +1,7 @@
 //! What the pages show, made of the running parts.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,12 @@ pub(super) fn scrape<'a>(telemetry: &'a Telemetry, snapshot: Option<&'a Snapshot
 }
 
 fn facts_of_upstream(upstream: &Upstream) -> UpstreamFacts<'_> {
-    UpstreamFacts { name: &upstream.config.name, metrics: &upstream.metrics, set: upstream.set() }
+    UpstreamFacts {
+        name: &upstream.config.name,
+        metrics: &upstream.metrics,
+        health: &upstream.health,
+        set: upstream.set(),
+    }
 }
 
 fn facts_of_usage(usage: &Usage) -> PluginFacts<'_> {
@@ -56,29 +61,46 @@ pub(super) fn upstreams(snapshot: Option<&Snapshot>) -> Value {
         .iter()
         .map(|upstream| {
             let set = upstream.set();
-            let expiry = set.report_expiry;
-            let endpoints = set.endpoints.iter().zip(&set.states);
+            let endpoints = set.endpoints.iter().zip(&set.states).zip(&upstream.config.endpoints);
+            let endpoints =
+                endpoints.map(|((endpoint, state), config)| view_of(upstream, endpoint, *state, config.weight));
             json!({
                 "name": &*upstream.config.name,
                 "balancer": balancer(upstream),
+                // Grows with every change that balancers are told of.
+                "generation": set.generation,
                 "requests": upstream.metrics.totals().requests(),
-                "endpoints": endpoints.map(|(endpoint, state)| view_of(endpoint, *state, expiry)).collect::<Vec<_>>(),
+                "tiers": set.tiers.iter().map(|tier| json!({
+                    "tier": tier.number,
+                    "endpoints": tier.positions.len(),
+                    "share": tier.share,
+                    "panic": tier.panics,
+                })).collect::<Vec<_>>(),
+                "endpoints": endpoints.collect::<Vec<_>>(),
             })
         })
         .collect()
 }
 
-fn view_of(endpoint: &Endpoint, state: EndpointState, report_expiry: Duration) -> Value {
+fn view_of(upstream: &Upstream, endpoint: &Endpoint, state: EndpointState, weight: u32) -> Value {
     let measured = &endpoint.stats;
-    let (cpu, memory) = measured.load(report_expiry);
+    let (cpu, memory) = measured.load(upstream.config.load.expires);
     // Never measured, never reported: null, not 0.
     let share = |value: u32| (value != u32::MAX).then(|| f64::from(value) / 1e4);
     let latency = measured.latency_us();
     json!({
         "name": endpoint.config.name,
         "address": endpoint.config.address.to_string(),
-        "weight": endpoint.config.weight,
+        "weight": weight,
+        "tier": endpoint.config.tier,
+        // Of its weight, while it ramps up.
+        "slow_start": Some(upstream.share_of(endpoint)).filter(|share| *share < 1.0),
         "state": state.name(),
+        "check": measured.standing.reason(),
+        "ejected": measured.standing.ejection().map(|ejection| json!({
+            "cause": ejection.cause.name(),
+            "seconds_left": ejection.until.saturating_duration_since(Instant::now()).as_secs_f64(),
+        })),
         "active": measured.active(),
         "latency_ms": (latency != 0).then(|| f64::from(latency) / 1e3),
         "error_rate": f64::from(measured.error_rate()) / 1e4,

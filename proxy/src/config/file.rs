@@ -15,6 +15,7 @@ mod listener;
 mod load;
 mod matcher;
 mod name;
+mod outlier;
 mod overlap;
 mod plugin;
 mod root;

@@ -16,6 +16,7 @@ use super::headers::belongs_to_the_proxy;
 use crate::body::RequestBody;
 use crate::clock;
 use crate::config::UpstreamProtocol;
+use crate::endpoint::Failure;
 use crate::error::Fault;
 use crate::message::{self, Link};
 use crate::plugin::{Choice, Exchange, Protocol};
@@ -261,7 +262,7 @@ impl Forward<'_> {
     fn measure(&self, picked: &Picked, head: &response::Parts, begin: Instant) {
         let stats = &picked.active.endpoint().stats;
         if head.status.is_server_error() {
-            stats.failed();
+            stats.failed_by(Failure::of_status(head.status.as_u16()));
         } else {
             let now = Instant::now();
             stats.succeeded_at(now.duration_since(begin), clock::millis32_at(now));

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::config;
 use crate::endpoint::Active;
+use crate::error::is_ours;
 use crate::plugin::Choice;
 use crate::upstream::NoEndpoint;
 
@@ -62,14 +63,6 @@ pub async fn connect(
     }
     // The loop ran at least once.
     Err(last.unwrap_or(Failure::NoEndpoint(NoEndpoint::Nobody)))
-}
-
-/// Another endpoint would not help.
-fn is_ours(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
-    )
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ pub async fn pair() -> (TcpStream, TcpStream) {
 }
 
 pub fn endpoint(address: SocketAddr) -> Arc<Endpoint> {
-    let config = EndpointConfig { name: address.to_string(), address, weight: 1, labels: Vec::new(), draining: false };
+    let config =
+        EndpointConfig { name: address.to_string(), address, weight: 1, labels: Vec::new(), draining: false, tier: 0 };
     Arc::new(Endpoint::new(config, Arc::default()))
 }
 
@@ -31,6 +32,9 @@ pub fn upstream(retries: u32) -> config::Upstream {
         protocol: UpstreamProtocol::Auto,
         tls: None,
         health: None,
+        outlier: None,
+        panic_threshold: 0.0,
+        slow_start: None,
         load: LoadReports { orca: false, poll: None, expires: Duration::from_secs(10) },
         connect_timeout: Duration::from_secs(5),
         keep_alive: Duration::from_mins(1),

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::page::Page;
-use super::{ListenerMetrics, RequestMetrics, Telemetry};
-use crate::endpoint::{Endpoint, EndpointSet, EndpointState};
+use super::{HealthMetrics, ListenerMetrics, RequestMetrics, Telemetry};
+use crate::endpoint::{Cause, Endpoint, EndpointSet, EndpointState, Tier};
 use crate::plugin::{Asks, Reading, Registry, StoreFacts, Timer};
 
 /// What is there at the moment of a scrape.
@@ -24,6 +24,7 @@ pub struct Scrape<'a> {
 pub struct UpstreamFacts<'a> {
     pub name: &'a str,
     pub metrics: &'a RequestMetrics,
+    pub health: &'a HealthMetrics,
     pub set: Arc<EndpointSet>,
 }
 
@@ -54,6 +55,8 @@ impl Scrape<'_> {
         self.listeners(&mut page);
         self.requests(&mut page);
         self.endpoints(&mut page);
+        self.weights(&mut page);
+        self.health(&mut page);
         self.plugins(&mut page);
         self.plugins_own(&mut page);
         self.stores(&mut page);
@@ -142,13 +145,15 @@ impl Scrape<'_> {
             ("healthy", "gauge", "1 when it takes new work, 0 when unhealthy or draining.", |_, state| {
                 f64::from(u8::from(state == EndpointState::Healthy))
             }),
+            ("ejected", "gauge", "1 while it is out for what the traffic found.", |endpoint, _| {
+                f64::from(u8::from(endpoint.stats.standing.ejection().is_some()))
+            }),
             ("latency_seconds", "gauge", "Peak EWMA of response times, 0 when never measured.", |endpoint, _| {
                 f64::from(endpoint.stats.latency_us()) / 1e6
             }),
             ("error_rate", "gauge", "Moving share of failures.", |endpoint, _| {
                 f64::from(endpoint.stats.error_rate()) / 1e4
             }),
-            ("weight", "gauge", "As configured.", |endpoint, _| endpoint.config.weight.into()),
         ];
         for (name, kind, help, value) in families {
             let name = format!("jackfield_endpoint_{name}");
@@ -157,6 +162,68 @@ impl Scrape<'_> {
                 for (endpoint, state) in upstream.set.endpoints.iter().zip(&upstream.set.states) {
                     let labels = [("upstream", upstream.name), ("endpoint", &endpoint.config.name)];
                     page.sample(&name, &labels, value(endpoint, *state));
+                }
+            }
+        }
+    }
+
+    fn health(&self, page: &mut Page) {
+        let name = "jackfield_health_checks_total";
+        page.family(name, "counter", "Health checks of an upstream's endpoints, by result.");
+        for upstream in &self.upstreams {
+            let health = upstream.health;
+            let samples = [("passed", &health.passed), ("failed", &health.failed), ("unasked", &health.unasked)];
+            for (result, count) in samples {
+                page.sample(name, &[("upstream", upstream.name), ("result", result)], count.load(Relaxed));
+            }
+        }
+        let name = "jackfield_health_checks_late_total";
+        page.family(name, "counter", "Health checks that waited for others, since too many were under way.");
+        for upstream in &self.upstreams {
+            page.sample(name, &[("upstream", upstream.name)], upstream.health.late.load(Relaxed));
+        }
+        self.tiers(page);
+        let name = "jackfield_outlier_ejections_total";
+        page.family(name, "counter", "Endpoints that were ejected for what the traffic found, by cause.");
+        for upstream in &self.upstreams {
+            for (cause, count) in Cause::ALL.iter().zip(&upstream.health.ejections) {
+                page.sample(name, &[("upstream", upstream.name), ("cause", cause.name())], count.load(Relaxed));
+            }
+        }
+        let name = "jackfield_outlier_spared_total";
+        page.family(name, "counter", "Outliers that were not ejected, since too many were out already.");
+        for upstream in &self.upstreams {
+            page.sample(name, &[("upstream", upstream.name)], upstream.health.spared.load(Relaxed));
+        }
+    }
+
+    fn weights(&self, page: &mut Page) {
+        let name = "jackfield_endpoint_weight";
+        page.family(name, "gauge", "As configured, or less during slow start.");
+        for upstream in &self.upstreams {
+            for endpoint in &upstream.set.endpoints {
+                let labels = [("upstream", upstream.name), ("endpoint", &endpoint.config.name)];
+                let weight = f64::from(endpoint.config.weight) / f64::from(upstream.set.weight_scale);
+                page.sample(name, &labels, weight);
+            }
+        }
+    }
+
+    fn tiers(&self, page: &mut Page) {
+        type Value = fn(&Tier) -> f64;
+        let families: [(&str, &str, Value); 2] = [
+            ("panic", "1 while so few of a tier's endpoints are healthy that all are used.", |tier| {
+                f64::from(u8::from(tier.panics))
+            }),
+            ("tier_share", "Share of the traffic that a tier takes.", |tier| tier.share),
+        ];
+        for (name, help, value) in families {
+            let name = format!("jackfield_upstream_{name}");
+            page.family(&name, "gauge", help);
+            for upstream in &self.upstreams {
+                for tier in &upstream.set.tiers {
+                    let labels = [("upstream", upstream.name), ("tier", &tier.number.to_string())];
+                    page.sample(&name, &labels, value(tier));
                 }
             }
         }

@@ -77,7 +77,8 @@ fn unquote(text: &str) -> (String, &str) {
 
 fn endpoint(name: &str) -> Arc<Endpoint> {
     let address = "127.0.0.1:1".parse().unwrap();
-    let config = EndpointConfig { name: name.to_owned(), address, weight: 3, labels: Vec::new(), draining: false };
+    let config =
+        EndpointConfig { name: name.to_owned(), address, weight: 3, labels: Vec::new(), draining: false, tier: 0 };
     Arc::new(Endpoint::new(config, Arc::<Stats>::default()))
 }
 
@@ -110,7 +111,8 @@ fn page() -> Samples {
         timer: Some(&timer),
     };
     let plugins = vec![plugin("upstream.api.balancer", &own), plugin("upstream.b.balancer", &others)];
-    let upstreams = vec![UpstreamFacts { name: "api", metrics: &metrics, set }];
+    let health = HealthMetrics::default();
+    let upstreams = vec![UpstreamFacts { name: "api", metrics: &metrics, health: &health, set }];
     let stores = vec![("shared", StoreFacts { entries: 1, bytes: 2, limit: 3, evictions: 4 })];
     parse(&Scrape { telemetry: &telemetry, version: 4, upstreams, plugins, stores }.render())
 }

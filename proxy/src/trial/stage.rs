@@ -51,6 +51,7 @@ fn endpoint(written: &CaseEndpoint) -> Arc<Endpoint> {
         weight: written.weight,
         labels: written.labels.clone(),
         draining: written.state == EndpointState::Draining,
+        tier: 0,
     };
     let endpoint = Arc::new(Endpoint::new(config, Arc::default()));
     if written.cpu.is_some() || written.memory.is_some() {

@@ -19,6 +19,7 @@ use super::complaints::Complaints;
 use super::session::{ANSWER, Link, Session, connect, receive};
 use super::socket::{Path, Socket};
 use crate::endpoint::Active;
+use crate::error::is_ours;
 use crate::plugin::{Choice, Client};
 use crate::telemetry::{Entry, ListenerMetrics, Subject};
 use crate::upstream::NoEndpoint;
@@ -173,7 +174,9 @@ impl<T: Terms> Sessions<T> {
                     return true;
                 }
                 Err(error) => {
-                    active.endpoint().stats.failed();
+                    if !is_ours(&error) {
+                        active.endpoint().stats.failed();
+                    }
                     self.complaints.tell(&format_args!("{}: {error}", active.endpoint().config.name));
                 }
             }

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Upstream;
 use super::pool::Pool;
+use super::{Upstream, tier};
 use crate::endpoint::{Active, Endpoint, EndpointSet};
 use crate::plugin::{Balancer, Choice, Decision, Exchange};
 
@@ -65,7 +65,11 @@ impl Local {
         // Calls never overlap on a worker, so the balancer is always here; a panic would not be
         // worth finding out otherwise.
         let Some(mut balancer) = self.balancer.take() else { return (exchange, Err(NoEndpoint::BalancerFailed)) };
+        let narrowed = tier::narrow(choice, &members.set);
         let (exchange, decision) = balancer.pick(exchange, choice, &members.set);
+        if narrowed {
+            choice.widen(None);
+        }
         self.balancer.replace(Some(balancer));
         let index = match decision {
             Decision::Endpoint(index) => index,

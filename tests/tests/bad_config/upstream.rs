@@ -13,7 +13,7 @@ fn upstream_keys() {
 bad.toml:2:1: error: unknown key `endpoint` in an upstream
   endpoint = ["127.0.0.1:5001"]
   ^^^^^^^^
-  help: did you mean `endpoints`? known keys: `balancer`, `endpoints`, `protocol`, `tls`, `health`, `load`, `connect-timeout`, `keep-alive`, `max-idle`, `retries`"#,
+  help: did you mean `endpoints`? known keys: `balancer`, `endpoints`, `protocol`, `tls`, `health`, `outlier`, `panic-threshold`, `slow-start`, `load`, `connect-timeout`, `keep-alive`, `max-idle`, `retries`"#,
     );
     check(
         r#"upstream.api = 3
@@ -193,13 +193,49 @@ bad.toml:2:75: error: `drain` must be true or false, found a string
 bad.toml:2:81: error: unknown key `wieght` in an endpoint
   endpoints = [{ address = "127.0.0.1:5001", labels = { zone = 1 }, drain = "no", wieght = 2 }]
                                                                                   ^^^^^^
-  help: did you mean `weight`? known keys: `address`, `weight`, `labels`, `drain`"#,
+  help: did you mean `weight`? known keys: `address`, `weight`, `labels`, `drain`, `backup`, `tier`"#,
     );
     check(
         &to(r#"{ address = "127.0.0.1:5001", labels = ["a"] }"#),
         r#"bad.toml:2:53: error: `labels` must be a table, found a list
   endpoints = [{ address = "127.0.0.1:5001", labels = ["a"] }]
                                                       ^^^^^"#,
+    );
+}
+
+#[test]
+fn tiers_panic_and_slow_start() {
+    check(
+        &to(r#"{ address = "127.0.0.1:5001", backup = true, tier = 2 }"#),
+        r#"bad.toml:2:53: error: `backup` does not go with `tier`
+  endpoints = [{ address = "127.0.0.1:5001", backup = true, tier = 2 }]
+                                                      ^^^^
+  help: `backup = true` is `tier = 1`"#,
+    );
+    check(
+        &to(r#"{ address = "127.0.0.1:5001", tier = 16 }"#),
+        r#"bad.toml:2:51: error: `tier` must be from 0 to 15, found 16
+  endpoints = [{ address = "127.0.0.1:5001", tier = 16 }]
+                                                    ^^"#,
+    );
+    check(
+        &with_endpoint("panic-threshold = \"50%\"\nslow-start = 30"),
+        r#"bad.toml:3:19: error: `panic-threshold` must be a number, found a string
+  panic-threshold = "50%"
+                    ^^^^^
+bad.toml:4:14: error: `slow-start` must be a duration, found a whole number
+  slow-start = 30
+               ^^
+  help: a whole number and a unit: "250ms", "2s", "5m", "1h""#,
+    );
+    check(
+        &with_endpoint("panic-threshold = 50\nslow-start = \"0s\""),
+        r#"bad.toml:3:19: error: `panic-threshold` must be from 0 to 1, found 50
+  panic-threshold = 50
+                    ^^
+bad.toml:4:14: error: `slow-start` must be longer than nothing
+  slow-start = "0s"
+               ^^^^"#,
     );
 }
 
@@ -271,7 +307,7 @@ bad.toml:3:91: error: `x` is not a duration
         r#"bad.toml:3:19: error: unknown `type`: `udp`
   health = { type = "udp" }
                     ^^^^^
-  help: known: `http`, `tcp`"#,
+  help: known: `http`, `grpc`, `tcp`, `tls`"#,
     );
     check(
         &with_endpoint(r#"health = { type = "tcp", path = "/" }"#),
@@ -307,7 +343,146 @@ bad.toml:3:50: error: `expect[2]` must be a status, or a range of them, found tr
         r#"bad.toml:3:24: error: unknown key `intervall` in `health`
   health = { path = "/", intervall = "1s" }
                          ^^^^^^^^^
-  help: did you mean `interval`? known keys: `type`, `path`, `host`, `expect`, `interval`, `timeout`, `rise`, `fall`"#,
+  help: did you mean `interval`? known keys: `type`, `path`, `method`, `host`, `headers`, `expect`, `body`, `interval`, `interval-down`, `timeout`, `rise`, `fall`, `jitter`"#,
+    );
+}
+
+#[test]
+fn health_checks_of_each_kind() {
+    check(
+        &with_endpoint(
+            r#"health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }"#,
+        ),
+        r#"bad.toml:3:33: error: `get` is not a method
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                  ^^^^^
+  help: methods are upper case: "GET"
+bad.toml:3:52: error: `host` is a key of its own
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                     ^^^^
+  help: write `host = "example.com"` beside `headers`
+bad.toml:3:64: error: `te` is set by the proxy itself
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                                 ^^
+bad.toml:3:78: error: `a\nb` is not the value of a header
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                                               ^^^^^^
+  help: no line ends or other control characters
+bad.toml:3:95: error: `(` is not a regular expression: unclosed group
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                                                                ^^^^^
+bad.toml:3:111: error: `jitter` must be from 0 to 1, found 1.5
+  health = { path = "/", method = "get", headers = { Host = "a", te = "x", x = "a\nb" }, body = "~ (", jitter = 1.5 }
+                                                                                                                ^^^"#,
+    );
+    check(
+        &with_endpoint(r#"health = { path = "/", method = "HEAD", body = "ok", send = "x", jitter = "much" }"#),
+        r#"bad.toml:3:48: error: there is no `body` to look into with `method = "HEAD"`
+  health = { path = "/", method = "HEAD", body = "ok", send = "x", jitter = "much" }
+                                                 ^^^^
+bad.toml:3:54: error: `send` does not go with an HTTP check
+  health = { path = "/", method = "HEAD", body = "ok", send = "x", jitter = "much" }
+                                                       ^^^^
+bad.toml:3:75: error: `jitter` must be a number, found a string
+  health = { path = "/", method = "HEAD", body = "ok", send = "x", jitter = "much" }
+                                                                            ^^^^^^"#,
+    );
+    check(
+        &with_endpoint(
+            r#"health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }"#,
+        ),
+        r#"bad.toml:3:26: error: `path` does not go with `type = "tcp"`
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                           ^^^^
+bad.toml:3:45: error: `hex:0` is not a row of bytes
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                                              ^^^^^^^
+  help: two digits each: "hex:00ff0d0a"
+bad.toml:3:63: error: `expect` is empty
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                                                                ^^
+  help: leave it out
+bad.toml:3:67: error: `service` does not go with `type = "tcp"`
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                                                                    ^^^^^^^
+bad.toml:3:82: error: `body` does not go with `type = "tcp"`
+  health = { type = "tcp", path = "/", send = "hex:0", expect = "", service = "x", body = "y" }
+                                                                                   ^^^^"#,
+    );
+    check(
+        &with_endpoint(r#"health = { type = "tls" }"#),
+        r#"bad.toml:3:19: error: `type = "tls"` needs the `tls` of the upstream
+  health = { type = "tls" }
+                    ^^^^^
+  help: write `tls = true`, or `type = "tcp"` to try a connection only"#,
+    );
+    check(
+        &with_endpoint("protocol = \"http1\"\nhealth = { type = \"grpc\", expect = 200 }"),
+        r#"bad.toml:4:19: error: `type = "grpc"` does not go with `protocol = "http1"`
+  health = { type = "grpc", expect = 200 }
+                    ^^^^^^
+  help: gRPC is spoken over HTTP/2: `protocol = "h2"`"#,
+    );
+    check(
+        &with_endpoint(r#"health = { type = "grpc", expect = 200, send = "x" }"#),
+        r#"bad.toml:3:27: error: `expect` does not go with `type = "grpc"`
+  health = { type = "grpc", expect = 200, send = "x" }
+                            ^^^^^^
+bad.toml:3:41: error: `send` does not go with `type = "grpc"`
+  health = { type = "grpc", expect = 200, send = "x" }
+                                          ^^^^"#,
+    );
+}
+
+#[test]
+fn outliers() {
+    check(
+        &with_endpoint(r#"outlier = true"#),
+        r#"bad.toml:3:11: error: `outlier` must be a table, found true or false
+  outlier = true
+            ^^^^"#,
+    );
+    check(
+        &with_endpoint(
+            r#"outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }"#,
+        ),
+        r#"bad.toml:3:11: error: `max-ejection-time` must not be shorter than `ejection-time`
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+bad.toml:3:31: error: `consecutive-5xx` must be from 0 to 10000, found -1
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                ^^
+bad.toml:3:50: error: `success-rate` must be false, or a table, found true or false
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                                   ^^^^
+bad.toml:3:70: error: `max-ejected` must be a number, found a string
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                                                       ^^^^^
+bad.toml:3:86: error: `jitter` must be from 0 to 1, found 2
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                                                                       ^
+bad.toml:3:115: error: unknown key `base` in `outlier`
+  outlier = { consecutive-5xx = -1, success-rate = true, max-ejected = "10%", jitter = 2, max-ejection-time = "1s", base = 1 }
+                                                                                                                    ^^^^
+  help: known keys: `consecutive-5xx`, `consecutive-gateway`, `success-rate`, `interval`, `ejection-time`, `max-ejection-time`, `max-ejected`, `jitter`"#,
+    );
+    check(
+        &with_endpoint(
+            r#"outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }"#,
+        ),
+        r#"bad.toml:3:39: error: `factor` must be from 0 to 100, found -0.5
+  outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }
+                                        ^^^^
+bad.toml:3:61: error: `min-endpoints` must be from 2 to 1000000, found 1
+  outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }
+                                                              ^
+bad.toml:3:79: error: `min-requests` must be from 1 to 1000000000, found 0
+  outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }
+                                                                                ^
+bad.toml:3:82: error: unknown key `stdev` in `success-rate`
+  outlier = { success-rate = { factor = -0.5, min-endpoints = 1, min-requests = 0, stdev = 1 } }
+                                                                                   ^^^^^
+  help: known keys: `factor`, `min-endpoints`, `min-requests`"#,
     );
 }
 

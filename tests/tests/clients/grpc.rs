@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use jackfield_tests::Proxy;
 use jackfield_tests::host::guest;
 use jackfield_tests::tool::{Server, python};
+use jackfield_tests::{Proxy, client, wait_for};
 use serde_json::{Value, json};
 
-use crate::{both, endpoints, plain_and_tls, python_client, python_server, start_tls};
+use crate::{both, endpoints, plain_and_tls, python_client, python_server, start, start_tls};
 
 /// So many servers behind a cleartext listener and one with TLS.
 struct Grpc {
@@ -131,4 +131,36 @@ fn a_hundred_calls_of_one_connection_are_balanced() {
     for found in grpc.ask("who") {
         assert_eq!(found, json!(vec!["b"; 100]));
     }
+}
+
+/// The answers of Google's server, and nothing but the answers: calls that are not gRPC as it knows
+/// it would all be refused alike.
+#[test]
+fn health_is_asked_for_as_grpc_defines_it() {
+    let Some(python) = python() else { return };
+    let (_server, port) = python_server(&python, "grpc_server.py", &[&"a"]);
+    let upstream = |name: &str, service: &str| {
+        let health = format!("health = {{ type = \"grpc\", service = \"{service}\", interval = \"50ms\", fall = 1 }}");
+        format!("[upstream.{name}]\nprotocol = \"h2\"\n{health}\n{}\n", endpoints(&[port]))
+    };
+    let upstreams = [upstream("well", ""), upstream("ill", "test.Ill"), upstream("unknown", "test.Nobody")].concat();
+    let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\nupstream = \"well\"\n";
+    let proxy = start(&format!("[admin]\naddress = \"127.0.0.1:0\"\n{listener}{upstreams}"));
+    let found = wait_for("every verdict", || {
+        let metrics = client::get(proxy.admin(), "/metrics").text();
+        let checked = metrics.contains("jackfield_health_checks_total{upstream=\"well\",result=\"passed\"} 0\n");
+        let all = client::get(proxy.admin(), "/upstreams").json();
+        let of = |at: usize| {
+            let endpoint = &all[at]["endpoints"][0];
+            (endpoint["state"].clone(), endpoint["check"].clone())
+        };
+        let verdicts = [of(0), of(1), of(2)];
+        (!checked && verdicts.iter().filter(|(state, _)| state == "unhealthy").count() == 2).then_some(verdicts)
+    });
+    let expected = [
+        ("healthy", Value::Null),
+        ("unhealthy", "NOT_SERVING".into()),
+        ("unhealthy", "grpc-status 5 unknown service".into()),
+    ];
+    assert_eq!(found, expected.map(|(state, why)| (Value::from(state), why)));
 }

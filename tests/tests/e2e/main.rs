@@ -8,13 +8,16 @@ mod desync;
 mod failure;
 mod filters;
 mod framing;
+mod health;
 mod hop_by_hop;
 mod http2;
 mod interim;
 mod l4;
 mod limits;
 mod operating;
+mod outlier;
 mod routing;
+mod spill;
 mod tls;
 mod upgrade;
 

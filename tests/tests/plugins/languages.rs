@@ -121,7 +121,7 @@ fn endpoints(generation: u64, states: &[EndpointState]) -> Arc<EndpointSet> {
     let endpoint = |number: usize| {
         let address = std::net::SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + number as u32), 80));
         let labels = if number == 2 { vec![("canary".to_owned(), "yes".to_owned())] } else { Vec::new() };
-        let config = EndpointConfig { name: address.to_string(), address, weight: 1, labels, draining: false };
+        let config = EndpointConfig { name: address.to_string(), address, weight: 1, labels, draining: false, tier: 0 };
         Arc::new(Endpoint::new(config, Arc::default()))
     };
     let endpoints = (0..states.len()).map(endpoint).collect();

@@ -21,7 +21,7 @@ fn endpoint(position: usize, near: bool) -> Arc<Endpoint> {
     let zone = if near { "near" } else { "far" };
     let labels = vec![("zone".to_owned(), zone.to_owned())];
     let weight = 1 + position as u32 % 4;
-    let config = EndpointConfig { name: address.to_string(), address, weight, labels, draining: false };
+    let config = EndpointConfig { name: address.to_string(), address, weight, labels, draining: false, tier: 0 };
     Arc::new(Endpoint::new(config, Arc::default()))
 }
 

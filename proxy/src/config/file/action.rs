@@ -105,7 +105,7 @@ fn respond(check: &Check<'_>, value: &Value<'_>) -> Option<RouteAction> {
     Some(RouteAction::Respond { status, headers, body: body.to_owned() })
 }
 
-fn header(check: &Check<'_>, entry: &Entry<'_>) -> Option<(HeaderName, HeaderValue)> {
+pub fn header(check: &Check<'_>, entry: &Entry<'_>) -> Option<(HeaderName, HeaderValue)> {
     let name = matcher::header_name(entry).and_then(|name| {
         if FRAMING.contains(&name.as_str()) {
             return Err(Problem::new(format!("`{name}` is set by the proxy itself")));

@@ -44,15 +44,28 @@ fn endpoint(check: &Check<'_>, value: &Value<'_>, seen: &mut HashMap<String, Pla
     });
     let labels = labels.collect();
     let draining = table.flag("drain", false);
+    let tier = tier(&mut table);
     table.finish();
     let written = written?;
     let address = address(check, &written, seen)?;
-    Some(EndpointConfig { weight, labels, draining, ..plain(&written, address) })
+    Some(EndpointConfig { weight, labels, draining, tier, ..plain(&written, address) })
+}
+
+fn tier(table: &mut Table<'_, '_>) -> u32 {
+    let backup = table.take("backup");
+    if table.has("tier")
+        && let Some(backup) = &backup
+    {
+        let problem = Problem::new("`backup` does not go with `tier`").help("`backup = true` is `tier = 1`");
+        table.check.report(backup.place, problem);
+    }
+    let is_backup = backup.and_then(|value| table.check.accept(value.place, value.flag())).unwrap_or(false);
+    table.integer("tier", is_backup.into(), 0..=15) as u32
 }
 
 fn plain(written: &Value<'_>, address: SocketAddr) -> EndpointConfig {
     let name = written.as_text().unwrap_or_default().to_owned();
-    EndpointConfig { name, address, weight: 1, labels: Vec::new(), draining: false }
+    EndpointConfig { name, address, weight: 1, labels: Vec::new(), draining: false, tier: 0 }
 }
 
 pub fn address(check: &Check<'_>, value: &Value<'_>, seen: &mut HashMap<String, Place>) -> Option<SocketAddr> {

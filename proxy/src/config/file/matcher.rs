@@ -86,12 +86,19 @@ fn plain_path(written: &str) -> Result<(), Problem> {
 
 /// Compiles a pattern; the crate's error has several lines, of which the last one says what is wrong.
 pub fn regex(pattern: &str) -> Result<regex::Regex, Problem> {
-    regex::Regex::new(pattern).map_err(|error| {
-        let text = error.to_string();
-        let last = text.lines().last().unwrap_or_default();
-        let what = last.strip_prefix("error: ").unwrap_or(last);
-        Problem::new(format!("`{pattern}` is not a regular expression: {what}"))
-    })
+    regex::Regex::new(pattern).map_err(|error| no_regex(pattern, &error))
+}
+
+/// The same for bytes of any kind.
+pub fn bytes_regex(pattern: &str) -> Result<regex::bytes::Regex, Problem> {
+    regex::bytes::Regex::new(pattern).map_err(|error| no_regex(pattern, &error))
+}
+
+fn no_regex(pattern: &str, error: &regex::Error) -> Problem {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    let what = last.strip_prefix("error: ").unwrap_or(last);
+    Problem::new(format!("`{pattern}` is not a regular expression: {what}"))
 }
 
 fn methods(table: &mut Table<'_, '_>) -> Vec<Method> {

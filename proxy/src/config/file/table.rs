@@ -82,6 +82,10 @@ impl<'c, 't> Table<'c, 't> {
         self.integer(key, default as u64, range) as usize
     }
 
+    pub fn number(&mut self, key: &'static str, default: f64, range: std::ops::RangeInclusive<f64>) -> f64 {
+        self.read(key, |value| value.number(range)).unwrap_or(default)
+    }
+
     pub fn duration(&mut self, key: &'static str, default: Duration) -> Duration {
         self.read(key, units::duration).unwrap_or(default)
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::{Diagnostics, KnownPlugins, Source, parse_cases, parse_with};
 use crate::config::{
-    Cases, Config, EndpointConfig, Expect, Grant, HostMatch, HttpListener, KnownPlugin, OnFailure, PathMatch,
-    PluginKind, PluginLimits, Probe, Rewrite, Route, RouteAction, Service, StoreConfig, UpstreamProtocol, ValueMatch,
+    Cases, Config, Dialogue, EndpointConfig, Expect, Grant, HostMatch, HttpListener, KnownPlugin, OnFailure, PathMatch,
+    Pattern, PluginKind, PluginLimits, Probe, Rewrite, Route, RouteAction, Service, StoreConfig, SuccessRate,
+    UpstreamProtocol, ValueMatch,
 };
 
 const FULL: &str = include_str!("full.toml");
@@ -108,6 +109,7 @@ fn the_shortest_file_has_all_defaults() {
     assert_eq!((upstream.max_idle, upstream.retries), (64, 2));
     assert_eq!(upstream.protocol, UpstreamProtocol::Auto);
     assert_eq!((&upstream.tls, &upstream.health, &upstream.load.poll), (&None, &None, &None));
+    assert_eq!((&upstream.outlier, upstream.slow_start, upstream.endpoints[0].tier), (&None, None, 0));
     let balancer = &config.uses[upstream.balancer];
     assert_eq!((&*balancer.plugin, &*balancer.settings), ("round-robin", "{}"));
     assert_eq!((balancer.on_failure, balancer.limits), (OnFailure::Fallback, PluginLimits::default()));
@@ -156,6 +158,7 @@ fn endpoints_keep_their_name_and_have_an_address() {
         weight: 3,
         labels: vec![("zone".to_owned(), "a".to_owned())],
         draining: true,
+        tier: 1,
     };
     assert_eq!(config.upstreams[1].endpoints[1], expected);
 }
@@ -163,12 +166,27 @@ fn endpoints_keep_their_name_and_have_an_address() {
 #[test]
 fn health_checks_expect_ranges() {
     let config = full();
-    let Some(Probe::Http { expect, .. }) = config.upstreams[1].health.as_ref().map(|health| &health.probe) else {
-        panic!()
-    };
-    assert_eq!(expect, &[(200, 200), (300, 399)]);
+    let Some(Probe::Http(probe)) = config.upstreams[1].health.as_ref().map(|health| &health.probe) else { panic!() };
+    assert_eq!(probe.expect, [(200, 200), (300, 399)]);
+    assert_eq!((probe.method.as_str(), probe.headers[0].1.as_bytes()), ("POST", &b"gold"[..]));
+    assert!(probe.body.as_ref().is_some_and(|body| body.is_in(b"all ok") && !body.is_in(b"not OK")));
     let web = config.upstreams[0].health.as_ref().unwrap();
-    assert_eq!((&web.probe, web.rise, web.fall), (&Probe::Tcp, 2, 3));
+    let expect = Some(Pattern::Bytes(b"+PONG".to_vec()));
+    let said = Dialogue { send: b"\0PING\r".to_vec(), expect };
+    assert_eq!((web.interval_down, web.jitter), (Duration::from_millis(500), 0.25));
+    assert_eq!((&web.probe, web.rise, web.fall), (&Probe::Tcp(said), 2, 3));
+}
+
+#[test]
+fn outliers_are_looked_for_where_the_table_is() {
+    let config = full();
+    assert_eq!(config.upstreams[1].outlier, None);
+    let outlier = config.upstreams[0].outlier.clone().unwrap();
+    assert_eq!((outlier.consecutive_5xx, outlier.consecutive_gateway), (0, 5));
+    assert_eq!((outlier.ejection_time, outlier.max_ejection_time), (Duration::from_mins(10), Duration::from_mins(10)));
+    assert!((outlier.max_ejected - 1.0).abs() < f64::EPSILON);
+    let rate = SuccessRate { factor: 3.0, min_endpoints: 5, min_requests: 10 };
+    assert_eq!(outlier.success_rate, Some(rate));
 }
 
 #[test]
@@ -206,10 +224,10 @@ fn settings_become_json() {
 /// The examples are parts of files: what they name may be elsewhere, but what they say is right.
 #[test]
 fn the_reference_says_what_is_accepted() {
-    let reference = include_str!("../../../../docs/config.md");
+    let reference = [include_str!("../../../../docs/config.md"), include_str!("../../../../docs/health.md")].concat();
     let examples: Vec<&str> =
         reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(examples.len() >= 7);
+    assert!(examples.len() >= 10);
     for example in examples {
         let Err(errors) = read(example) else { continue };
         for error in &errors.list {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::check::Check;
 use super::value::Entry;
-use super::{certificate, endpoint, health, load, plugin};
+use super::{certificate, endpoint, health, load, outlier, plugin, units};
 use crate::config::{Upstream, UpstreamProtocol};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -22,7 +22,10 @@ pub fn upstream(check: &Check<'_>, entry: &Entry<'_>) -> Option<Upstream> {
     let endpoints = endpoint::endpoints(&mut table);
     let protocol = table.read("protocol", |value| value.choice(&PROTOCOLS)).unwrap_or(UpstreamProtocol::Auto);
     let tls = table.take("tls").and_then(|value| certificate::client_tls(check, &value));
-    let health = table.take("health").and_then(|value| health::health(check, &value));
+    let health = table.take("health").and_then(|value| health::health(check, &value, tls.is_some(), protocol));
+    let outlier = table.take("outlier").and_then(|value| outlier::outlier(check, &value));
+    let panic_threshold = table.number("panic-threshold", 0.0, 0.0..=1.0);
+    let slow_start = table.read("slow-start", units::duration);
     let load = table.take("load").and_then(|value| load::load(check, &value));
     let connect_timeout = table.duration("connect-timeout", CONNECT_TIMEOUT);
     let keep_alive = table.duration("keep-alive", KEEP_ALIVE);
@@ -36,6 +39,9 @@ pub fn upstream(check: &Check<'_>, entry: &Entry<'_>) -> Option<Upstream> {
         protocol,
         tls,
         health,
+        outlier,
+        panic_threshold,
+        slow_start,
         load: load.unwrap_or_else(load::none),
         connect_timeout,
         keep_alive,

@@ -30,16 +30,6 @@ impl<'t> Value<'t> {
         self.inner.as_bool().ok_or_else(|| self.mismatch("true or false"))
     }
 
-    /// With decimals or without.
-    pub fn number(&self) -> Result<f64, Problem> {
-        let written = match self.inner {
-            DeValue::Float(number) => number.as_str().parse().ok(),
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n as f64),
-            _ => None,
-        };
-        written.filter(|number: &f64| number.is_finite()).ok_or_else(|| self.mismatch("a number"))
-    }
-
     pub fn integer(&self, range: RangeInclusive<u64>) -> Result<u64, Problem> {
         let written = self.inner.as_integer().ok_or_else(|| self.mismatch("a whole number"))?;
         // i128: a number too large for the range is out of range, not of the wrong type.
@@ -51,6 +41,19 @@ impl<'t> Value<'t> {
                 let (low, high) = range.into_inner();
                 Problem::new(format!("`{}` must be from {low} to {high}, found {written}", self.name))
             })
+    }
+
+    /// A share of a whole, or any other number: `0.5`, `1`.
+    pub fn number(&self, range: RangeInclusive<f64>) -> Result<f64, Problem> {
+        let written = match self.inner {
+            DeValue::Float(number) => number.as_str(),
+            DeValue::Integer(number) => number.as_str(),
+            _ => return Err(self.mismatch("a number")),
+        };
+        written.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+            let (low, high) = range.into_inner();
+            Problem::new(format!("`{}` must be from {low} to {high}, found {written}", self.name))
+        })
     }
 
     pub fn list(&self) -> Result<Vec<Value<'t>>, Problem> {

@@ -98,10 +98,7 @@ fn detailed(table: &mut Table<'_, '_>) -> CaseEndpoint {
 
 /// In ten-thousandths.
 fn share(value: &Value<'_>) -> Result<u32, Problem> {
-    let share = value.number()?;
-    if !(0.0..=1.0).contains(&share) {
-        return Err(Problem::new(format!("`{}` must be from 0 to 1, found {share}", value.name)).help("0.25 is 25 %"));
-    }
+    let share = value.number(0.0..=1.0).map_err(|problem| problem.help("0.25 is 25 %"))?;
     Ok((share * 10_000.0).round() as u32)
 }
 
