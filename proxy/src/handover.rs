@@ -228,7 +228,10 @@ impl Predecessor {
     /// Asks for the sockets. Blocks.
     pub fn ask(&mut self) -> io::Result<Inherited> {
         let hello = Message::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() };
-        self.wire.send(&hello, &[], WORD)?;
+        if let Err(error) = self.wire.send(&hello, &[], WORD) {
+            // It may have hung up with a word.
+            return Err(self.wire.receive(WORD).map_or(error, |(said, _)| unexpected(&said)));
+        }
         let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
         loop {
             let (message, descriptors) = self.wire.receive(READY)?;

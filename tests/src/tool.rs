@@ -29,6 +29,16 @@ fn skipped(why: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: {why}\n").as_bytes());
 }
 
+/// Whether the test runs as root, or a visible word.
+#[track_caller]
+pub fn root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        skipped("only root can become somebody else");
+    }
+    is_root
+}
+
 /// The Python of the virtual environment that `.ci/run` makes from `tests/python/requirements.txt`:
 /// `JACKFIELD_TEST_VENV`, or `test-venv` in the target folder.
 #[track_caller]

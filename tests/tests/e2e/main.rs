@@ -15,6 +15,8 @@ mod l4;
 mod limits;
 mod operating;
 mod routing;
+mod service;
+mod takeover;
 mod tls;
 mod upgrade;
 
