@@ -53,6 +53,19 @@ pub fn python() -> Option<PathBuf> {
     Some(python)
 }
 
+/// The same, where it has this module.
+#[track_caller]
+pub fn python_with(module: &str) -> Option<PathBuf> {
+    let python = python()?;
+    let import =
+        Command::new(&python).args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status().unwrap();
+    if !import.success() {
+        skipped(&format!("the Python environment has no {module} (see tests/python/requirements.txt)"));
+        return None;
+    }
+    Some(python)
+}
+
 /// What a program printed, once it has ended well.
 #[track_caller]
 pub fn run(program: &Path, arguments: &[&str]) -> String {

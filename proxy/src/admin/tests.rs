@@ -10,6 +10,7 @@ use super::*;
 struct Admin {
     address: std::net::SocketAddr,
     shared: Arc<Shared>,
+    _server: oneshot::Sender<()>,
 }
 
 impl Admin {
@@ -17,8 +18,8 @@ impl Admin {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::new(Arc::default()));
-        start(listener, Arc::clone(&shared)).unwrap();
-        Self { address, shared }
+        let server = start(listener, Arc::clone(&shared)).unwrap();
+        Self { address, shared, _server: server }
     }
 
     fn show(&self) {

@@ -76,6 +76,8 @@ sockets = []
 for kind, port in (spec.split(':') for spec in sys.argv[1].split(',')):
     s = socket.socket(socket.AF_INET, kinds[kind])
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.argv[2] == 'reuseport':
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     s.bind(('127.0.0.1', int(port)))
     if kind == 'tcp':
         s.listen(16)
@@ -85,37 +87,38 @@ for s in sockets:
 fds = [3 + i for i in range(len(sockets))]
 for fd in fds:
     os.set_inheritable(fd, True)
-early = socket.create_connection(('127.0.0.1', int(sys.argv[2])))
+early = socket.create_connection(('127.0.0.1', int(sys.argv[3])))
 early.sendall(b'GET /early HTTP/1.1\\r\\nhost: a\\r\\nconnection: close\\r\\n\\r\\n')
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(sockets)), LISTEN_FDNAMES=':'.join('n' * len(sockets)))
-os.execv(sys.argv[3], sys.argv[3:])
+os.execv(sys.argv[4], sys.argv[4:])
 ";
 
+/// Three workers with one socket, which they share, or with two of a group, to which they add one.
 #[test]
 fn systemd_passes_sockets() {
     let Some(python) = tool("python3", "python3") else { return };
     let origin = Origin::echo("a");
     let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (http, admin, unused) = (free(), free(), free());
-    let text = format!(
-        "workers = 3\n[admin]\naddress = \"127.0.0.1:{admin}\"\n[[listener]]\naddress = \"127.0.0.1:{http}\"\nupstream = \"api\"\n\
-         [upstream.api]\n{}\n",
-        endpoints(&[&origin])
-    );
-    let folder = Proxy::folder_for(&text, |_| {});
-    let mut command = Command::new(python);
-    let specs = format!("tcp:{http},udp:{unused},tcp:{admin}");
-    command.args(["-c", ACTIVATE, &specs, &http.to_string(), program!(), "run", "-c"]).arg(folder.path().join(FILE));
-    let mut proxy = Proxy::run(Arc::clone(&folder), &mut command);
-    // Who came before the program was there is served.
-    proxy.access_of("/early");
-    assert_eq!(proxy.address(0).port(), http);
-    assert_eq!(client::get(proxy.admin(), "/ready").text(), "ready\n");
-    proxy.wait_for_log("for which there is no listener");
-    for _ in 0..20 {
-        assert_eq!(client::get(proxy.address(0), "/").status(), 200);
+    for (sharing, count) in [("alone", 1), ("reuseport", 2)] {
+        let (http, admin, unused) = (free(), free(), free());
+        let listener = config("", &endpoints(&[&origin])).replace("127.0.0.1:0", &format!("127.0.0.1:{http}"));
+        let text = format!("workers = 3\n[admin]\naddress = \"127.0.0.1:{admin}\"\n{listener}");
+        let folder = Proxy::folder_for(&text, |_| {});
+        let specs = format!("{}udp:{unused},tcp:{admin}", format!("tcp:{http},").repeat(count));
+        let mut command = Command::new(&python);
+        command.args(["-c", ACTIVATE, &specs, sharing, &http.to_string(), program!(), "run", "-c"]);
+        let mut proxy = Proxy::run(Arc::clone(&folder), command.arg(folder.path().join(FILE)));
+        // Who came before the program was there is served.
+        proxy.access_of("/early");
+        assert_eq!(proxy.address(0).port(), http);
+        assert_eq!(client::get(proxy.admin(), "/ready").text(), "ready\n");
+        proxy.wait_for_log("for which there is no listener");
+        // None of the queues is left alone.
+        for _ in 0..50 {
+            assert_eq!(client::get(proxy.address(0), "/").status(), 200);
+        }
+        assert!(proxy.stop().success());
     }
-    assert!(proxy.stop().success());
 }
 
 /// systemd's own tool, where it is.
