@@ -252,7 +252,9 @@ impl Predecessor {
             }
         }
         let mut inherited = Inherited::default();
-        groups.into_values().for_each(|group| inherited.add(group));
+        for group in groups.into_values() {
+            inherited.add(group);
+        }
         Ok(inherited)
     }
 

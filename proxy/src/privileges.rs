@@ -44,12 +44,12 @@ pub fn give_up(first: &FirstLook, inherited: &mut Inherited) -> anyhow::Result<O
 /// Errors are told by whoever finds the socket missing: the process that this one takes over from
 /// may have it. Nothing listens yet, and nobody is answered.
 fn bind(first: &FirstLook, inherited: &mut Inherited) {
-    for bound in first.addresses.iter().filter(|bound| bound.address.port() != 0) {
-        if inherited.left().any(|address| address == bound.address) {
+    for bound in first.addresses.iter().filter(|bound| bound.at.port() != 0) {
+        if inherited.left().any(|address| address == bound.at) {
             continue;
         }
-        if let Ok(sockets) = listener::reserve(bound.address, bound.udp, if bound.admin { 1 } else { first.workers }) {
-            inherited.add(SocketGroup { role: None, configured: Some(bound.address), sockets });
+        if let Ok(sockets) = listener::reserve(bound.at, bound.udp, if bound.admin { 1 } else { first.workers }) {
+            inherited.add(SocketGroup { role: None, configured: Some(bound.at), sockets });
         }
     }
 }

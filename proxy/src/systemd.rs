@@ -23,14 +23,11 @@ pub fn sockets() -> Inherited {
     let mut names = names.split(':');
     for number in FIRST_FD..FIRST_FD.saturating_add(count) {
         let name = names.next().unwrap_or("");
-        match take(number).and_then(inherit::classify) {
-            Some(socket) => {
-                let address = crate::listener::local_address(&socket).map(|address| address.to_string());
-                tracing::debug!(name, address = address.unwrap_or_default(), "a socket of systemd");
-                inherited.add_socket(socket);
-            }
-            None => tracing::warn!(fd = number, name, "systemd passed something that is no TCP or UDP socket"),
-        }
+        let Some(socket) = take(number).and_then(inherit::classify) else {
+            tracing::warn!(fd = number, name, "systemd passed something that is no TCP or UDP socket");
+            continue;
+        };
+        inherited.add_socket(socket);
     }
     inherited
 }

@@ -64,6 +64,7 @@ impl Proxy {
 
     /// A new process of the same program that takes over from this one.
     #[track_caller]
+    #[must_use]
     pub fn upgrade(&self, program: &str) -> Self {
         Self::run(Arc::clone(&self.folder), &mut self.upgrade_command(program))
     }

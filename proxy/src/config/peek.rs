@@ -19,7 +19,7 @@ pub struct FirstLook {
 }
 
 pub struct Address {
-    pub address: SocketAddr,
+    pub at: SocketAddr,
     pub udp: bool,
     pub admin: bool,
 }
@@ -46,7 +46,7 @@ fn addresses(table: &toml::Table) -> Vec<Address> {
     let of = |value: &toml::Value, admin: bool| {
         let address = value.get("address")?.as_str()?.parse().ok()?;
         let udp = value.get("protocol").and_then(toml::Value::as_str) == Some("udp");
-        Some(Address { address, udp, admin })
+        Some(Address { at: address, udp, admin })
     };
     let listeners = table.get("listener").and_then(toml::Value::as_array).map_or(&[][..], Vec::as_slice);
     let admin = table.get("admin").and_then(|value| of(value, true));

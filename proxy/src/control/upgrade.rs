@@ -40,18 +40,16 @@ pub(super) async fn predecessor(config: &Config, start: &mut Start) -> io::Resul
         let inherited = predecessor.ask()?;
         Ok(Some((predecessor, inherited)))
     });
-    match asked.await?.map_err(|error| io::Error::new(error.kind(), format!("upgrade socket {shown}: {error}")))? {
-        Some((predecessor, inherited)) => {
-            start.inherited.extend(inherited);
-            Ok(Some(predecessor))
-        }
-        None => {
-            if start.upgrade {
-                tracing::info!(socket = shown, "nobody to take over from: a plain start");
-            }
-            Ok(None)
-        }
+    let asked =
+        asked.await?.map_err(|error| io::Error::new(error.kind(), format!("upgrade socket {shown}: {error}")))?;
+    if let Some((predecessor, inherited)) = asked {
+        start.inherited.extend(inherited);
+        return Ok(Some(predecessor));
     }
+    if start.upgrade {
+        tracing::info!(socket = shown, "nobody to take over from: a plain start");
+    }
+    Ok(None)
 }
 
 /// What became of a successor.

@@ -31,7 +31,8 @@ fn block(yaml: &str, key: &str) -> String {
     let mut lines = yaml.lines().skip_while(|line| line.trim() != format!("{key}: |")).skip(1).peekable();
     let indent = lines.peek().map_or(0, |line| line.len() - line.trim_start().len());
     let inside = |line: &&str| line.trim().is_empty() || line.len() - line.trim_start().len() >= indent;
-    lines.take_while(inside).map(|line| format!("{}\n", line.get(indent..).unwrap_or(""))).collect()
+    let lines: Vec<&str> = lines.take_while(inside).map(|line| line.get(indent..).unwrap_or("")).collect();
+    lines.join("\n") + "\n"
 }
 
 #[test]

@@ -23,6 +23,8 @@ fn upgradable(origin: &Origin) -> String {
     format!("{UPGRADE}{}", config("", &endpoints(&[origin])))
 }
 
+const NOBODY: u32 = 65534;
+
 /// Clients that do not stop asking; each kind counts its answers.
 struct Load {
     stop: Arc<AtomicBool>,
@@ -385,7 +387,6 @@ fn another_user_gets_nothing() {
     if !jackfield_tests::tool::root() {
         return;
     }
-    const NOBODY: u32 = 65534;
     let origin = Origin::echo("a");
     let proxy = start(&upgradable(&origin));
     // The folder alone keeps others out. Were it open, the kernel would tell who asks.
