@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::plugin::{Library, Stores, Usage};
 use crate::telemetry::Telemetry;
@@ -92,17 +93,21 @@ impl Shared {
     }
 }
 
-/// Serves on the current runtime, for as long as that runs. The listener was bound when the
-/// configuration was loaded.
-pub fn start(listener: std::net::TcpListener, shared: Arc<Shared>) -> io::Result<()> {
+/// Serves on the current runtime, for as long as that runs and the answer is kept. The listener was
+/// bound when the configuration was loaded.
+pub fn start(listener: std::net::TcpListener, shared: Arc<Shared>) -> io::Result<oneshot::Sender<()>> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let (keep, dropped) = oneshot::channel::<()>();
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router(shared)).await {
+        let served = axum::serve(listener, router(shared)).with_graceful_shutdown(async {
+            let _ = dropped.await;
+        });
+        if let Err(error) = served.await {
             tracing::error!(%error, "the admin address is not served any more");
         }
     });
-    Ok(())
+    Ok(keep)
 }
 
 const PAGES: &str = "/live, /ready, /metrics, /upstreams, /plugins and /config/status";

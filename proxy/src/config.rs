@@ -26,6 +26,11 @@ pub use health::{Dialogue, HealthCheck, HttpProbe, Outlier, Pattern, Probe, Succ
 pub use need::{KnownPlugin, Need, Needed};
 pub use peek::{FirstLook, peek};
 
+/// As many workers as there are cores, where nothing else is said.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Position of an upstream in [`Config::upstreams`].
 pub type UpstreamIndex = usize;
 /// Position of a plugin use in [`Config::uses`].
@@ -43,12 +48,27 @@ pub struct Config {
     pub log: Log,
     /// How long running requests may go on after SIGTERM.
     pub drain_timeout: Duration,
+    /// How long `/ready` says no before the drain begins.
+    pub drain_delay: Duration,
+    pub upgrade: Option<Upgrade>,
+    /// Whom the process becomes when root starts it.
+    pub user: Option<String>,
+    pub group: Option<String>,
     pub listeners: Vec<Listener>,
     pub upstreams: Vec<Upstream>,
     /// Every place that names a plugin, delegates included.
     pub uses: Vec<PluginUse>,
     /// What plugins share, each that a use is granted.
     pub stores: Vec<StoreConfig>,
+}
+
+/// How a new process takes over from this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// A Unix socket at which this process answers the one that comes after it.
+    pub socket: PathBuf,
+    /// How long running requests and connections may go on in the old process.
+    pub drain_timeout: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -2,6 +2,8 @@
 //! a whole or not at all. Runs on a thread of its own; the data path never waits for it.
 
 mod prepare;
+mod sockets;
+mod upgrade;
 mod watch;
 mod workers;
 
@@ -13,14 +15,19 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::config::{self, Config, Diagnostic, Diagnostics, Source};
+use crate::inherit::Inherited;
+use crate::listener::Socket;
 use crate::plugin::{Engine, FileProblem, Library};
 use crate::state::State;
 use crate::telemetry::{AccessLog, Telemetry};
 use crate::worker::{Command, Parts};
-use crate::{admin, health, refresh};
+use crate::{admin, handover, health, refresh, systemd};
 use prepare::{Before, Found, prepare};
 pub use prepare::{Origin, check};
-use workers::{WorkerThread, bind_admin, bind_new};
+use sockets::Sockets;
+use upgrade::Handover;
+pub use upgrade::Start;
+use workers::WorkerThread;
 
 /// Why the proxy does not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +48,10 @@ pub struct Control {
     telemetry: Arc<Telemetry>,
     access: Option<AccessLog>,
     admin: Arc<admin::Shared>,
+    /// Ends the serving of the admin address when it is dropped.
+    admin_server: Option<oneshot::Sender<()>>,
+    sockets: Sockets,
+    successors: Option<handover::Successors>,
     /// The tasks of the state's health checks; they end when this is replaced.
     health: health::Checks,
     /// Likewise.
@@ -50,9 +61,9 @@ pub struct Control {
 }
 
 impl Control {
-    /// Binds everything and starts the workers; nothing is bound when anything is wrong. Call on a
-    /// tokio runtime, which then carries health checks and the admin address.
-    pub async fn start(origin: Origin, engine: Engine) -> Result<Self, StartError> {
+    /// Binds everything, or takes it over, and starts the workers; nothing is bound when anything is
+    /// wrong. Call on a tokio runtime, which then carries health checks and the admin address.
+    pub async fn start(origin: Origin, engine: Engine, mut start: Start) -> Result<Self, StartError> {
         // Before anyone can know that we are here: an early SIGHUP must not end the process.
         let signals = watch::Signals::new()?;
         let telemetry = Arc::new(Telemetry::default());
@@ -64,27 +75,62 @@ impl Control {
         let Found::New(prepared) = prepared else { return Err(std::io::Error::other("nothing to run").into()) };
         let config = Arc::clone(&prepared.state.config);
         let access = access_log(&config, &telemetry)?;
-        let admin_socket = config.admin.map(bind_admin).transpose()?;
-        let mut parts = prepared.parts;
-        bind_new(&prepared.state, None, &mut parts)?;
+        // Not before everything else is known to be right: the other process may be held up by it.
+        let predecessor = upgrade::predecessor(&config, &mut start).await?;
+        let (mut sockets, mut inherited, mut parts) = (Sockets::default(), start.inherited, prepared.parts);
+        let admin_socket = config.admin.map(|address| sockets.admin(address, &mut inherited)).transpose()?;
+        sockets.bind_new(&prepared.state, None, &mut inherited, &mut parts)?;
         let workers = (0..parts.len())
             .map(|index| WorkerThread::start(index, access.as_ref(), &telemetry))
             .collect::<std::io::Result<Vec<_>>>()?;
         let admin = Arc::new(admin::Shared::new(Arc::clone(&telemetry)));
-        if let Some(socket) = admin_socket {
-            tracing::info!(address = %socket.local_addr()?, "admin listens");
-            admin::start(socket, Arc::clone(&admin))?;
-        }
         let (library, state) = (prepared.library, prepared.state);
         let files = watch::Files::new(&watched(&origin, &state));
-        let health = health::Checks::default();
-        let timers = None;
-        let mut control =
-            Self { origin, engine, library, state, workers, telemetry, access, admin, health, timers, signals, files };
+        let (health, timers, admin_server, successors) = (health::Checks::default(), None, None, None);
+        let mut control = Self {
+            origin,
+            engine,
+            library,
+            state,
+            workers,
+            telemetry,
+            access,
+            admin,
+            admin_server,
+            sockets,
+            successors,
+            health,
+            timers,
+            signals,
+            files,
+        };
+        let listening: Vec<_> = parts.iter_mut().map(|parts| std::mem::take(&mut parts.sockets)).collect();
         control.install(parts).await;
+        if let Some(predecessor) = predecessor {
+            blocking(move || predecessor.relieve()).await??;
+        }
+        for address in inherited.left() {
+            tracing::warn!(%address, "a socket was handed over for which there is no listener");
+        }
+        drop(inherited);
+        control.listen(listening, admin_socket)?;
+        control.await_successors()?;
         control.after_change(&[]);
         tracing::info!(workers = control.workers.len(), "ready");
+        systemd::notify("READY=1");
         Ok(control)
+    }
+
+    /// Begins to accept.
+    fn listen(&mut self, sockets: Vec<Vec<Socket>>, admin: Option<std::net::TcpListener>) -> std::io::Result<()> {
+        for (worker, sockets) in self.workers.iter().zip(sockets) {
+            let _ = worker.commands.send(Command::Listen(sockets));
+        }
+        if let Some(socket) = admin {
+            tracing::info!(address = %socket.local_addr()?, "admin listens");
+            self.admin_server = Some(admin::start(socket, Arc::clone(&self.admin))?);
+        }
+        Ok(())
     }
 
     pub fn state(&self) -> &Arc<State> {
@@ -133,7 +179,10 @@ impl Control {
         };
         self.warn_of_restart(&prepared.state.config);
         let mut parts = prepared.parts;
-        bind_new(&prepared.state, Some(&self.state), &mut parts).map_err(|error| self.problem(error.to_string()))?;
+        self.sockets
+            .bind_new(&prepared.state, Some(&self.state), &mut Inherited::default(), &mut parts)
+            .map_err(|error| self.problem(error.to_string()))?;
+        self.sockets.retain(&prepared.state);
         let before = std::mem::replace(&mut self.library, prepared.library);
         self.state = prepared.state;
         self.install(parts).await;
@@ -149,6 +198,9 @@ impl Control {
             ("admin", new.admin != old.admin),
             ("log", new.log != old.log),
             ("cache", new.cache != old.cache),
+            ("upgrade", new.upgrade != old.upgrade),
+            ("user", new.user != old.user),
+            ("group", new.group != old.group),
         ];
         for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "this change takes effect when the proxy is restarted");
@@ -202,37 +254,85 @@ impl Control {
         });
     }
 
-    /// Serves until told to stop, following files and signals.
+    /// Serves until told to stop or taken over, following files and signals.
     pub async fn run(mut self) -> std::io::Result<()> {
         // What changed between the first reading and the first watching.
         let _ = self.follow(false).await;
         loop {
             let asked = tokio::select! {
-                event = self.signals.next() => Some(event),
-                () = self.files.changed() => None,
+                event = self.signals.next() => Asked::Signal(event),
+                () = self.files.changed() => Asked::Files,
+                successor = upgrade::next(&mut self.successors) => Asked::Successor(successor),
             };
-            if asked == Some(watch::Event::Stop) {
-                break;
+            match asked {
+                Asked::Signal(watch::Event::Stop) => break,
+                Asked::Signal(watch::Event::Upgrade) => self.start_successor(),
+                Asked::Signal(watch::Event::Reload) => {
+                    systemd::notify_reloading();
+                    // What went wrong is in the log and on the admin address; the old state goes on.
+                    let _ = self.follow(true).await;
+                    systemd::notify("READY=1");
+                }
+                Asked::Files => {
+                    let _ = self.follow(false).await;
+                }
+                Asked::Successor(successor) => match self.hand_over(successor).await {
+                    Handover::Done => return self.retire().await,
+                    Handover::Failed => {}
+                    Handover::Stop => break,
+                },
             }
-            // What went wrong is in the log and on the admin address; the old state goes on.
-            let _ = self.follow(asked.is_some()).await;
             self.files.follow(&watched(&self.origin, &self.state));
         }
-        self.shut_down().await;
-        Ok(())
+        self.shut_down().await
     }
 
-    /// Accepts nothing more and lets what runs finish, within the configured limit or until told
-    /// to stop once more.
-    async fn shut_down(mut self) {
+    /// Says that it is not ready any more, accepts for as long as others need to hear it, and then
+    /// lets what runs finish.
+    async fn shut_down(mut self) -> std::io::Result<()> {
         self.admin.draining();
-        let limit = self.state.config.drain_timeout;
+        systemd::notify("STOPPING=1");
+        if let Some(successors) = self.successors.take() {
+            successors.remove();
+        }
+        let (delay, limit) = (self.state.config.drain_delay, self.state.config.drain_timeout);
+        if !delay.is_zero() {
+            tracing::info!(seconds = delay.as_secs_f64(), "not ready any more, still accepting");
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.signals.stop() => {
+                    tracing::warn!("stopping at once");
+                    self.finish();
+                    return Ok(());
+                }
+            }
+        }
         tracing::info!(limit_seconds = limit.as_secs(), "stopping: what runs may finish");
+        self.end(limit, false).await
+    }
+
+    /// The sockets are another process's now, and what waits in them too.
+    async fn retire(mut self) -> std::io::Result<()> {
+        self.admin.draining();
+        self.admin_server = None;
+        // Its path is the new one's.
+        self.successors = None;
+        let config = &self.state.config;
+        let limit = config.upgrade.as_ref().map_or(config.drain_timeout, |upgrade| upgrade.drain_timeout);
+        tracing::info!(limit_seconds = limit.as_secs(), "taken over: what runs here may finish");
+        self.end(limit, true).await
+    }
+
+    /// Accepts nothing more and lets what runs finish, within this limit or until told to stop
+    /// (once more).
+    async fn end(mut self, limit: Duration, handed_over: bool) -> std::io::Result<()> {
+        self.sockets.close();
         tokio::select! {
-            () = drain(&self.workers, limit) => {}
+            () = drain(&self.workers, limit, handed_over) => {}
             () = self.signals.stop() => tracing::warn!("stopping at once"),
         }
         self.finish();
+        Ok(())
     }
 
     /// Ends the workers, and whatever they still do.
@@ -258,11 +358,18 @@ fn watched(origin: &Origin, state: &State) -> Vec<PathBuf> {
     file.into_iter().chain(state.config.plugins.clone()).collect()
 }
 
-async fn drain(workers: &[WorkerThread], limit: Duration) {
+/// What the control side is asked for.
+enum Asked {
+    Signal(watch::Event),
+    Files,
+    Successor(handover::Successor),
+}
+
+async fn drain(workers: &[WorkerThread], limit: Duration, handed_over: bool) {
     let mut pending = Vec::new();
     for worker in workers {
         let (done, drained) = oneshot::channel();
-        let _ = worker.commands.send(Command::Drain(done));
+        let _ = worker.commands.send(Command::Drain { handed_over, done });
         pending.push(drained);
     }
     let all = async {
@@ -288,16 +395,14 @@ fn access_log(config: &Config, telemetry: &Telemetry) -> std::io::Result<Option<
     config.log.access.then(start).transpose()
 }
 
-/// What the file says of the log, as far as it can be read: the log is there before the file is
-/// checked, since the checks use it.
-pub fn log_settings(path: &Path) -> Option<(String, config::LogFormat)> {
-    config::peek(path).map(|first| (first.log_level, first.log_format))
-}
-
-/// Where compiled plugins are kept: as the file says, or in the user's cache folder.
-pub fn cache_folder(path: &Path) -> Option<PathBuf> {
+/// Where compiled plugins are kept: as the file says, or in the user's cache folder. `home`: of whom
+/// the process has become; the environment is then still another's.
+pub fn cache_folder(path: &Path, home: Option<PathBuf>) -> Option<PathBuf> {
     let configured = config::peek(path).and_then(|first| first.cache);
     configured.or_else(|| {
+        if let Some(home) = home {
+            return Some(home.join(".cache/jackfield"));
+        }
         let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
         base.filter(|base| base.is_absolute()).or_else(home).map(|base| base.join("jackfield"))

@@ -70,6 +70,6 @@ fn the_proxy_knows_no_plugin_by_name() {
 }
 
 #[test]
-fn unsafe_code_is_in_the_cache_of_compiled_plugins_only() {
-    only_in(&["unsafe {", "allow(unsafe_code)"], &["plugin/cache.rs"]);
+fn unsafe_code_is_in_the_cache_of_compiled_plugins_and_where_systemd_passes_sockets_only() {
+    only_in(&["unsafe {", "allow(unsafe_code)"], &["plugin/cache.rs", "systemd.rs"]);
 }

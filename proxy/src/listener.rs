@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,6 +32,29 @@ pub enum SocketKind {
     Udp(std::net::UdpSocket),
 }
 
+impl SocketKind {
+    pub fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp(_))
+    }
+
+    /// The same socket once more.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
+            Self::Udp(socket) => Self::Udp(socket.try_clone()?),
+        })
+    }
+}
+
+impl AsFd for SocketKind {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Udp(socket) => socket.as_fd(),
+        }
+    }
+}
+
 /// Binds `count` sockets to the same address. With port 0 the first one gets a port, and the
 /// others the same. `probe`: fail when another process listens there (which `SO_REUSEPORT` alone
 /// would hide).
@@ -43,7 +67,50 @@ pub fn bind(address: SocketAddr, udp: bool, count: usize, probe: bool) -> io::Re
     while sockets.len() < count {
         sockets.push(open(bound, udp, true)?);
     }
+    sockets.iter().try_for_each(listen)?;
     Ok(sockets)
+}
+
+/// Like [`bind`], for those who will be [adopted](adopt): a client is still refused.
+pub fn reserve(address: SocketAddr, udp: bool, count: usize) -> io::Result<Vec<SocketKind>> {
+    drop(open(address, udp, false)?);
+    (0..count).map(|_| open(address, udp, true)).collect()
+}
+
+/// Makes sockets that were bound elsewhere ours: at least `count`, where more can be had. All of
+/// them must be accepted from: the kernel goes on putting connections into each one's queue.
+pub fn adopt(mut sockets: Vec<SocketKind>, count: usize) -> io::Result<Vec<SocketKind>> {
+    for socket in &sockets {
+        match socket {
+            SocketKind::Tcp(tcp) => {
+                tcp.set_nonblocking(true)?;
+                socket2::SockRef::from(tcp).set_tcp_nodelay(true)?;
+            }
+            SocketKind::Udp(udp) => udp.set_nonblocking(true)?,
+        }
+        listen(socket)?;
+    }
+    while let Some(first) = sockets.first().filter(|_| sockets.len() < count) {
+        match another(first) {
+            Some(another) => sockets.push(another),
+            None => break,
+        }
+    }
+    Ok(sockets)
+}
+
+/// One more socket of the same address. Where it cannot be bound (the others do not share their
+/// port, or belong to root) workers share one: for TCP that costs wakes in vain, for UDP it would
+/// tear sessions apart.
+fn another(first: &SocketKind) -> Option<SocketKind> {
+    let shared = socket2::SockRef::from(first).reuse_port().unwrap_or(false);
+    let bound = || {
+        let socket = open(local_address(first).ok()?, first.is_udp(), true).ok()?;
+        listen(&socket).ok()?;
+        Some(socket)
+    };
+    let cloned = || if first.is_udp() { None } else { first.try_clone().ok() };
+    shared.then(bound).flatten().or_else(cloned)
 }
 
 pub fn local_address(socket: &SocketKind) -> io::Result<SocketAddr> {
@@ -54,7 +121,6 @@ pub fn local_address(socket: &SocketKind) -> io::Result<SocketAddr> {
 }
 
 fn open(address: SocketAddr, udp: bool, shared: bool) -> io::Result<SocketKind> {
-    const BACKLOG: i32 = 4096;
     let (kind, protocol) =
         if udp { (Type::DGRAM, socket2::Protocol::UDP) } else { (Type::STREAM, socket2::Protocol::TCP) };
     let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(protocol))?;
@@ -72,10 +138,12 @@ fn open(address: SocketAddr, udp: bool, shared: bool) -> io::Result<SocketKind> 
     }
     // Connections inherit it: one call here instead of one for each of them.
     socket.set_tcp_nodelay(true)?;
-    if shared {
-        socket.listen(BACKLOG)?;
-    }
     Ok(SocketKind::Tcp(socket.into()))
+}
+
+fn listen(socket: &SocketKind) -> io::Result<()> {
+    const BACKLOG: i32 = 4096;
+    if socket.is_udp() { Ok(()) } else { socket2::SockRef::from(socket).listen(BACKLOG) }
 }
 
 /// Serves one listener on one worker until `ended`.
@@ -97,10 +165,17 @@ async fn accept_until(
     ended: &mut oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let socket = TcpListener::from_std(socket)?;
+    let mut waiting = None;
     tokio::select! {
         biased;
         _ = ended => {}
-        result = accept_loop(worker, slot, &socket) => return result,
+        result = accept_loop(worker, slot, &socket, &mut waiting) => return result,
+    }
+    if let Some(waiting) = waiting {
+        tokio::task::spawn_local(waiting.start_last(Rc::clone(worker)));
+    }
+    if worker.is_handed_over() {
+        return Ok(());
     }
     // Whoever is in the queue has connected in good faith.
     let queued = || std::future::poll_fn(|context| Poll::Ready(socket.poll_accept(context)));
@@ -119,7 +194,35 @@ fn current(worker: &Worker, slot: usize) -> Option<(Rc<View>, Arc<Listener>)> {
     Some((view, listener))
 }
 
-async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: &TcpListener) -> io::Result<()> {
+/// A connection that was accepted when there were as many as there may be.
+struct Waiting {
+    view: Rc<View>,
+    listener: Arc<Listener>,
+    stream: TcpStream,
+    peer: SocketAddr,
+}
+
+impl Waiting {
+    /// Nobody else can accept it again. It counts as open, so that the worker does not end before.
+    async fn start_last(self, worker: Rc<Worker>) {
+        let registration = Connections::register(&worker, self.listener.slot);
+        let permits = Arc::clone(&self.listener.shared.permits);
+        if let Ok(permit) = permits.acquire_owned().await {
+            start(&worker, self.view, self.listener, self.stream, self.peer, permit);
+            // Its own registration is made when its task begins, which it does before this.
+            tokio::task::yield_now().await;
+        }
+        drop(registration);
+    }
+}
+
+/// `waiting`: what it holds when it is broken off.
+async fn accept_loop(
+    worker: &Rc<Worker>,
+    slot: usize,
+    socket: &TcpListener,
+    waiting: &mut Option<Waiting>,
+) -> io::Result<()> {
     let mut pause = Duration::ZERO;
     loop {
         let (stream, peer) = match socket.accept().await {
@@ -133,10 +236,13 @@ async fn accept_loop(worker: &Rc<Worker>, slot: usize, socket: &TcpListener) -> 
             }
         };
         pause = Duration::ZERO;
-        let Some((_, listener)) = current(worker, slot) else { return Ok(()) };
-        let Ok(permit) = Arc::clone(&listener.shared.permits).acquire_owned().await else { return Ok(()) };
-        // Once more: another state may have been installed while there was no permit.
         let Some((view, listener)) = current(worker, slot) else { return Ok(()) };
+        let permits = Arc::clone(&listener.shared.permits);
+        *waiting = Some(Waiting { view, listener, stream, peer });
+        let Ok(permit) = permits.acquire_owned().await else { return Ok(()) };
+        let Some(Waiting { view, listener, stream, peer }) = waiting.take() else { return Ok(()) };
+        // Another state may have been installed while there was no permit.
+        let (view, listener) = current(worker, slot).unwrap_or((view, listener));
         start(worker, view, listener, stream, peer, permit);
     }
 }

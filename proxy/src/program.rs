@@ -10,10 +10,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::LogFormat;
-use crate::control::{self, Control, Origin, StartError};
+use crate::config::{self, LogFormat};
+use crate::control::{self, Control, Origin, Start, StartError};
 use crate::plugin::Engine;
-use crate::telemetry;
+use crate::{privileges, systemd, telemetry};
 
 /// A programmable edge proxy: balancing decisions and header changes are made by WebAssembly plugins.
 #[derive(Parser)]
@@ -32,6 +32,9 @@ enum Command {
         /// The configuration file
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
+        /// Take over from the process that runs, which must have the same `[upgrade]` socket
+        #[arg(long)]
+        upgrade: bool,
     },
     /// Say what is wrong with a configuration, and serve nothing
     Check {
@@ -72,7 +75,7 @@ const BAD_CONFIG: u8 = 2;
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo => demo::run(),
-        Command::Run { config } => run(config),
+        Command::Run { config, upgrade } => run(config, upgrade),
         Command::Check { config } => check(&config),
         Command::Plugin(PluginCommand::Inspect { file, config }) => inspect::run(&file, config.as_deref()),
         Command::Plugin(PluginCommand::Componentize { file, output }) => componentize::run(&file, &output),
@@ -84,19 +87,25 @@ pub fn main() -> ExitCode {
     })
 }
 
-fn run(config: PathBuf) -> anyhow::Result<ExitCode> {
+fn run(config: PathBuf, upgrade: bool) -> anyhow::Result<ExitCode> {
     // The log's own settings stand in the file that is about to be read: a first look tells them.
-    let (level, format) = control::log_settings(&config).unwrap_or(("info".to_owned(), LogFormat::Text));
-    telemetry::init_logging(&level, format)?;
-    let engine = engine(control::cache_folder(&config))?;
-    serve(Origin::File(config), engine, |_| {})
+    let first = config::peek(&config);
+    let log = first.as_ref().map(|first| (&*first.log_level, first.log_format));
+    let (level, format) = log.unwrap_or(("info", LogFormat::Text));
+    telemetry::init_logging(level, format)?;
+    // What must be done while there is one thread only.
+    let mut inherited = systemd::sockets();
+    privileges::no_new();
+    let home = first.as_ref().map(|first| privileges::give_up(first, &mut inherited)).transpose()?.flatten();
+    let engine = engine(control::cache_folder(&config, home))?;
+    serve(Origin::File(config), engine, Start { inherited, upgrade }, |_| {})
 }
 
 /// Runs until told to stop. `ready` is called once everything listens.
-fn serve(origin: Origin, engine: Engine, ready: impl FnOnce(&Control)) -> anyhow::Result<ExitCode> {
+fn serve(origin: Origin, engine: Engine, start: Start, ready: impl FnOnce(&Control)) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let ended = runtime.block_on(async {
-        match Control::start(origin, engine).await {
+        match Control::start(origin, engine, start).await {
             Ok(control) => {
                 ready(&control);
                 control.run().await?;
@@ -114,7 +123,7 @@ fn serve(origin: Origin, engine: Engine, ready: impl FnOnce(&Control)) -> anyhow
 }
 
 fn check(config: &std::path::Path) -> anyhow::Result<ExitCode> {
-    let engine = engine(control::cache_folder(config))?;
+    let engine = engine(control::cache_folder(config, None))?;
     Ok(match control::check(config, &engine) {
         Ok(problems) => {
             for problem in &problems {

@@ -34,8 +34,11 @@ pub struct Parts {
 pub enum Command {
     /// Take the new state over, then answer.
     Install(Box<Parts>, oneshot::Sender<()>),
-    /// Accept nothing more, let what runs finish, then answer.
-    Drain(oneshot::Sender<()>),
+    /// Accept from these, too.
+    Listen(Vec<Socket>),
+    /// Accept nothing more, let what runs finish, then answer. Handed over: what waits in the
+    /// sockets is for another process.
+    Drain { handed_over: bool, done: oneshot::Sender<()> },
 }
 
 /// A state as one worker sees it.
@@ -54,6 +57,9 @@ impl View {
     }
 }
 
+/// How long an idle connection may still be used when it should end.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 pub struct Worker {
     pub index: usize,
     pub access: Option<AccessLogger>,
@@ -61,8 +67,11 @@ pub struct Worker {
     view: RefCell<Option<Rc<View>>>,
     connections: Connections,
     /// Accept loops by listener slot; dropping the sender ends the loop.
-    accepting: RefCell<HashMap<usize, oneshot::Sender<()>>>,
+    accepting: RefCell<HashMap<usize, Vec<oneshot::Sender<()>>>>,
     draining: Cell<bool>,
+    /// Idle connections are not waited for any more.
+    closing: Cell<bool>,
+    handed_over: Cell<bool>,
 }
 
 impl Worker {
@@ -75,6 +84,8 @@ impl Worker {
             connections: Connections::default(),
             accepting: RefCell::default(),
             draining: Cell::new(false),
+            closing: Cell::new(false),
+            handed_over: Cell::new(false),
         })
     }
 
@@ -85,6 +96,15 @@ impl Worker {
 
     pub fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Its sockets are another process's.
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over.get()
     }
 
     pub fn connections(&self) -> &Connections {
@@ -100,7 +120,9 @@ impl Worker {
                     self.install(*parts);
                     let _ = done.send(());
                 }
-                Command::Drain(done) => {
+                Command::Listen(sockets) => self.listen(sockets),
+                Command::Drain { handed_over, done } => {
+                    self.handed_over.set(handed_over);
                     self.drain();
                     let worker = Rc::clone(&self);
                     tokio::task::spawn_local(async move {
@@ -138,20 +160,43 @@ impl Worker {
 
     /// Ends the accept loops of listeners that are gone, begins those of new ones.
     fn follow_listeners(self: &Rc<Self>, view: &View, before: Option<&Rc<View>>, sockets: Vec<Socket>) {
+        self.accepting.borrow_mut().retain(|slot, _| view.state.listener(*slot).is_some());
+        let gone = self.connections.drain(before, |slot| view.state.listener(slot).is_none());
+        if !gone.is_empty() {
+            self.after_last_word(move || gone.iter().for_each(|handle| handle.close_idle()));
+        }
+        self.listen(sockets);
+    }
+
+    fn listen(self: &Rc<Self>, sockets: Vec<Socket>) {
         let mut accepting = self.accepting.borrow_mut();
-        accepting.retain(|slot, _| view.state.listener(*slot).is_some());
-        self.connections.drain(before, |slot| view.state.listener(slot).is_none());
         for socket in sockets {
             let (end, ended) = oneshot::channel();
-            accepting.insert(socket.slot, end);
+            accepting.entry(socket.slot).or_default().push(end);
             tokio::task::spawn_local(listener::serve(Rc::clone(self), socket, ended));
         }
     }
 
-    fn drain(&self) {
+    fn drain(self: &Rc<Self>) {
         self.draining.set(true);
         self.accepting.borrow_mut().clear();
         self.connections.drain(None, |_| true);
+        let worker = Rc::clone(self);
+        self.after_last_word(move || {
+            worker.closing.set(true);
+            worker.connections.close_idle();
+        });
+    }
+
+    /// A client that has a connection in use may be about to send on it: closed at that moment, it
+    /// would lose a request. It hears with its next answer that it should go; one that stays
+    /// silent is closed.
+    fn after_last_word(&self, close: impl FnOnce() + 'static) {
+        let limit = self.view().map_or(Duration::ZERO, |view| view.state.config.drain_timeout);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(LAST_WORD.min(limit / 4)).await;
+            close();
+        });
     }
 
     async fn housekeep(self: Rc<Self>) {

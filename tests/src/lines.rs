@@ -48,6 +48,13 @@ impl Lines {
         self.lock().lines.len()
     }
 
+    /// All there is, once the program has closed its output.
+    #[track_caller]
+    pub fn finished(&self) -> Vec<String> {
+        crate::wait_until("the end of the output", || self.lock().ended);
+        self.all()
+    }
+
     /// The first line from number `from` on that fits.
     #[track_caller]
     pub fn wait(&self, from: usize, what: &str, fits: impl Fn(&str) -> bool) -> String {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::lines::Lines;
 use crate::{wait_for, wait_until};
 
 pub struct Proxy {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     child: Child,
     log: Lines,
     access: Lines,
@@ -29,23 +30,57 @@ impl Proxy {
     /// The same, and `prepare` puts what the configuration names into its folder first.
     #[track_caller]
     pub fn start_with(program: &str, config: &str, prepare: impl FnOnce(&Path)) -> Self {
+        let folder = Self::folder_for(config, prepare);
+        let mut command = Command::new(program);
+        command.args(["run", "-c"]).arg(folder.path().join(FILE));
+        Self::run(folder, &mut command)
+    }
+
+    /// A folder with this configuration in it.
+    #[track_caller]
+    pub fn folder_for(config: &str, prepare: impl FnOnce(&Path)) -> Arc<TempDir> {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         write_config(folder.path(), config);
-        let mut child = Command::new(program)
-            .args(["run", "-c"])
-            .arg(folder.path().join(FILE))
-            .env("RUST_BACKTRACE", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Lines::of(child.stderr.take().unwrap());
-        let access = Lines::of(child.stdout.take().unwrap());
-        let proxy = Self { folder, child, log, access };
+        Arc::new(folder)
+    }
+
+    /// Runs what ends up as the program, with the configuration of this folder ([`FILE`]), and
+    /// waits until it is ready.
+    #[track_caller]
+    pub fn run(folder: Arc<TempDir>, command: &mut Command) -> Self {
+        let proxy = Self::spawn(folder, command);
         proxy.wait_for_log("ready");
         proxy
+    }
+
+    fn spawn(folder: Arc<TempDir>, command: &mut Command) -> Self {
+        command.env("RUST_BACKTRACE", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Lines::of(child.stderr.take().unwrap());
+        let access = Lines::of(child.stdout.take().unwrap());
+        Self { folder, child, log, access }
+    }
+
+    /// A new process of the same program that takes over from this one.
+    #[track_caller]
+    #[must_use]
+    pub fn upgrade(&self, program: &str) -> Self {
+        Self::run(Arc::clone(&self.folder), &mut self.upgrade_command(program))
+    }
+
+    /// One that does not get so far: its exit code and what it said.
+    #[track_caller]
+    pub fn failing_upgrade(&self, command: &mut Command) -> (Option<i32>, String) {
+        let mut failing = Self::spawn(Arc::clone(&self.folder), command);
+        let status = failing.exit_status();
+        (status.code(), failing.log.finished().join("\n"))
+    }
+
+    pub fn upgrade_command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(["run", "--upgrade", "-c"]).arg(self.folder().join(FILE));
+        command
     }
 
     /// Where the listener in this position of the file (from 0) listens.
@@ -154,6 +189,16 @@ impl Proxy {
         self.access.all().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// The whole access log of a process that has ended.
+    #[track_caller]
+    pub fn finished_access_log(&self) -> Vec<Value> {
+        self.access.finished().iter().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// The first line of the access log that is so.
     #[track_caller]
     pub fn wait_for_access(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
@@ -195,7 +240,8 @@ impl Drop for Proxy {
     }
 }
 
-const FILE: &str = "jackfield.toml";
+/// The configuration's name in its folder.
+pub const FILE: &str = "jackfield.toml";
 
 /// In one step, as an editor does it: a half-written file is never seen.
 fn write_config(folder: &Path, config: &str) {

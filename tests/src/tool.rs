@@ -41,6 +41,16 @@ pub fn compiles_for(target: &str) -> bool {
     there
 }
 
+/// Whether the test runs as root, or a visible word.
+#[track_caller]
+pub fn root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        skipped("only root can become somebody else");
+    }
+    is_root
+}
+
 /// The Python of the virtual environment that `.ci/run` makes from `tests/python/requirements.txt`:
 /// `JACKFIELD_TEST_VENV`, or `test-venv` in the target folder.
 #[track_caller]
@@ -50,6 +60,19 @@ pub fn python() -> Option<PathBuf> {
     let python = given.unwrap_or(target).join("bin/python");
     if !python.is_file() {
         skipped("no Python environment (see tests/python/requirements.txt)");
+        return None;
+    }
+    Some(python)
+}
+
+/// The same, where it has this module.
+#[track_caller]
+pub fn python_with(module: &str) -> Option<PathBuf> {
+    let python = python()?;
+    let import =
+        Command::new(&python).args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status().unwrap();
+    if !import.success() {
+        skipped(&format!("the Python environment has no {module} (see tests/python/requirements.txt)"));
         return None;
     }
     Some(python)

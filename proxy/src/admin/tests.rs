@@ -11,6 +11,7 @@ use crate::plugin::Memory;
 struct Admin {
     address: std::net::SocketAddr,
     shared: Arc<Shared>,
+    _server: oneshot::Sender<()>,
 }
 
 impl Admin {
@@ -18,8 +19,8 @@ impl Admin {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::new(Arc::default()));
-        start(listener, Arc::clone(&shared)).unwrap();
-        Self { address, shared }
+        let server = start(listener, Arc::clone(&shared)).unwrap();
+        Self { address, shared, _server: server }
     }
 
     fn show(&self) {

@@ -3,6 +3,7 @@
 //! Every error of a file is reported at once, each with the place it stands at and what would be
 //! right. Nothing here touches the running proxy.
 
+mod account;
 mod action;
 mod cases;
 mod certificate;

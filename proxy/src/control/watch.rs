@@ -12,6 +12,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -20,6 +21,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -28,6 +30,7 @@ impl Signals {
             _ = self.terminate.recv() => Event::Stop,
             _ = self.interrupt.recv() => Event::Stop,
             _ = self.hangup.recv() => Event::Reload,
+            _ = self.user.recv() => Event::Upgrade,
         }
     }
 
@@ -41,6 +44,8 @@ impl Signals {
 pub enum Event {
     Stop,
     Reload,
+    /// A new process of the program that now lies in our place shall take over.
+    Upgrade,
 }
 
 /// The configuration file and the plugins folder.

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use crate::config::{LogFormat, Source};
-use crate::control::{Control, Origin};
+use crate::control::{Control, Origin, Start};
 use crate::telemetry;
 
 const ORIGINS: usize = 3;
@@ -26,7 +26,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     // The well-known port if it is free, any other if not: a demo should not fail for that.
     let port = if std::net::TcpListener::bind("127.0.0.1:8080").is_ok() { 8080 } else { 0 };
     let source = Source { name: "demo".into(), text: config(&origins, port), folder: PathBuf::from(".") };
-    super::serve(Origin::Text(source), engine, |control| announce(control, &origins))
+    super::serve(Origin::Text(source), engine, Start::default(), |control| announce(control, &origins))
 }
 
 fn config(origins: &[SocketAddr], port: u16) -> String {

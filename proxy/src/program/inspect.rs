@@ -13,7 +13,7 @@ use crate::plugin::{Engine, Inspection, Library, LoadError, Plugin};
 
 pub fn run(file: &Path, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let wasm = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let engine = super::engine(config.and_then(control::cache_folder))?;
+    let engine = super::engine(config.and_then(|config| control::cache_folder(config, None)))?;
     let inspection = Plugin::inspect(&engine, &wasm).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
     print(file, wasm.len(), &inspection);
     let mut fits = inspection.problem().is_none();

@@ -17,7 +17,10 @@ pub struct Connections {
 /// What a connection and its worker share.
 pub struct Handle {
     slot: usize,
+    /// No request after the one that runs, or that comes next.
     draining: Cell<bool>,
+    /// Nor is one waited for.
+    closing: Cell<bool>,
     /// The last state that had the connection's listener, once a newer one has not: its indices
     /// mean nothing in another one.
     kept: RefCell<Option<Rc<View>>>,
@@ -36,22 +39,25 @@ impl Connections {
         let connections = &worker.connections;
         let id = connections.next.replace(connections.next.get() + 1);
         let draining = Cell::new(worker.is_draining());
-        let handle = Rc::new(Handle { slot, draining, kept: RefCell::new(None), waker: RefCell::new(None) });
+        let closing = Cell::new(worker.is_closing());
+        let handle = Rc::new(Handle { slot, draining, closing, kept: RefCell::new(None), waker: RefCell::new(None) });
         connections.open.borrow_mut().insert(id, Rc::clone(&handle));
         Registration { worker: Rc::clone(worker), id, handle }
     }
 
     /// `last`: what the drained connections go on with when newer states lack their listener.
-    pub(super) fn drain(&self, last: Option<&Rc<View>>, which: impl Fn(usize) -> bool) {
-        for handle in self.open.borrow().values().filter(|handle| which(handle.slot)) {
+    pub(super) fn drain(&self, last: Option<&Rc<View>>, which: impl Fn(usize) -> bool) -> Vec<Rc<Handle>> {
+        let drained: Vec<_> = self.open.borrow().values().filter(|handle| which(handle.slot)).cloned().collect();
+        for handle in &drained {
             handle.draining.set(true);
             let mut kept = handle.kept.borrow_mut();
             *kept = kept.take().or_else(|| last.cloned());
-            drop(kept);
-            if let Some(waker) = handle.waker.take() {
-                waker.wake();
-            }
         }
+        drained
+    }
+
+    pub(super) fn close_idle(&self) {
+        self.open.borrow().values().for_each(|handle| handle.close_idle());
     }
 
     pub(super) async fn empty(&self) {
@@ -66,6 +72,13 @@ impl Connections {
 }
 
 impl Handle {
+    pub(super) fn close_idle(&self) {
+        self.closing.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
     pub fn kept_view(&self) -> Option<Rc<View>> {
         self.kept.borrow().clone()
     }
@@ -80,9 +93,9 @@ impl Registration {
         self.handle.draining.get()
     }
 
-    /// Ready once the connection should finish.
+    /// Ready once the connection should finish, and has had a moment in which to be used once more.
     pub fn poll_draining(&self, context: &Context<'_>) -> bool {
-        if self.handle.draining.get() {
+        if self.handle.closing.get() {
             return true;
         }
         let mut waker = self.handle.waker.borrow_mut();

@@ -92,21 +92,21 @@ fn unknown_keys_get_the_nearest_known_one() {
         r#"bad.toml:1:1: error: unknown key `worker` at the top level
   worker = 4
   ^^^^^^
-  help: did you mean `workers`? known keys: `workers`, `plugins`, `cache`, `admin`, `log`, `drain-timeout`, `upstream`, `listener`, `state`"#,
+  help: did you mean `workers`? known keys: `workers`, `plugins`, `cache`, `admin`, `log`, `drain-timeout`, `drain-delay`, `upgrade`, `user`, `group`, `upstream`, `listener`, `state`"#,
     );
     check(
         &with_root(r#"colour = "red""#),
         r#"bad.toml:1:1: error: unknown key `colour` at the top level
   colour = "red"
   ^^^^^^
-  help: known keys: `workers`, `plugins`, `cache`, `admin`, `log`, `drain-timeout`, `upstream`, `listener`, `state`"#,
+  help: known keys: `workers`, `plugins`, `cache`, `admin`, `log`, `drain-timeout`, `drain-delay`, `upgrade`, `user`, `group`, `upstream`, `listener`, `state`"#,
     );
     check(
         &with_root(r#"drain_timeout = "1s""#),
         r#"bad.toml:1:1: error: unknown key `drain_timeout` at the top level
   drain_timeout = "1s"
   ^^^^^^^^^^^^^
-  help: did you mean `drain-timeout`? known keys: `workers`, `plugins`, `cache`, `admin`, `log`, `drain-timeout`, `upstream`, `listener`, `state`"#,
+  help: did you mean `drain-timeout`? known keys: `workers`, `plugins`, `cache`, `admin`, `log`, `drain-timeout`, `drain-delay`, `upgrade`, `user`, `group`, `upstream`, `listener`, `state`"#,
     );
 }
 
@@ -321,7 +321,7 @@ health = { path = "healthz", interval = "2 sec" }
 bad.toml:2:1: error: unknown key `plugin` at the top level
   plugin = "plugins"
   ^^^^^^
-  help: did you mean `plugins`? known keys: `workers`, `plugins`, `cache`, `admin`, `log`, `drain-timeout`, `upstream`, `listener`, `state`
+  help: did you mean `plugins`? known keys: `workers`, `plugins`, `cache`, `admin`, `log`, `drain-timeout`, `drain-delay`, `upgrade`, `user`, `group`, `upstream`, `listener`, `state`
 bad.toml:5:11: error: `here` is not an address to listen at
   address = "here"
             ^^^^^^

@@ -1,5 +1,6 @@
 //! Clients and servers that others wrote: what they say to each other must pass as it is.
 
+mod deploy;
 mod examples;
 mod grpc;
 mod http_tools;

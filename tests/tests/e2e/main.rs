@@ -17,7 +17,9 @@ mod limits;
 mod operating;
 mod outlier;
 mod routing;
+mod service;
 mod spill;
+mod takeover;
 mod tls;
 mod upgrade;
 

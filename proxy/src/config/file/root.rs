@@ -8,8 +8,8 @@ use super::check::{Check, Problem};
 use super::table::Table;
 use super::units;
 use super::value::{Entry, Value};
-use super::{listener, overlap, store, upstream};
-use crate::config::{Config, Listener, Log, LogFormat, Place};
+use super::{account, listener, overlap, store, upstream};
+use crate::config::{Config, Listener, Log, LogFormat, Place, Upgrade};
 
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -21,6 +21,9 @@ pub fn config(mut table: Table<'_, '_>, plugins: Option<PathBuf>) -> Config {
     let admin = table.take("admin").and_then(|value| admin(check, &value));
     let log = table.take("log").and_then(|value| log(check, &value));
     let drain_timeout = table.read("drain-timeout", units::duration_or_zero).unwrap_or(DRAIN_TIMEOUT);
+    let drain_delay = table.read("drain-delay", units::duration_or_zero).unwrap_or_default();
+    let upgrade = table.take("upgrade").and_then(|value| upgrade(check, &value, drain_timeout));
+    let (user, group) = account::accounts(&mut table);
     let upstreams = upstream_entries(&mut table);
     // Listeners name upstreams that may stand below them.
     check.name_upstreams(upstreams.iter().map(|entry| entry.key.to_owned()).collect());
@@ -31,21 +34,21 @@ pub fn config(mut table: Table<'_, '_>, plugins: Option<PathBuf>) -> Config {
     table.finish();
     overlap::report(check, admin, &listeners);
     Config {
-        workers: workers.map_or_else(cores, |count| count as usize),
+        workers: workers.map_or_else(crate::config::cores, |count| count as usize),
         plugins,
         cache,
         admin: admin.map(|(address, _)| address),
         log: log.unwrap_or_else(default_log),
         drain_timeout,
+        drain_delay,
+        upgrade,
+        user,
+        group,
         listeners,
         upstreams,
         uses,
         stores,
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn folder_exists(check: &Check<'_>, value: &Value<'_>) -> Result<(), Problem> {
@@ -63,6 +66,34 @@ fn admin(check: &Check<'_>, value: &Value<'_>) -> Option<(SocketAddr, Place)> {
     table.finish();
     let address = address?;
     Some((check.accept(address.place, listener::address(&address))?, address.place))
+}
+
+fn upgrade(check: &Check<'_>, value: &Value<'_>, drain_timeout: Duration) -> Option<Upgrade> {
+    let mut table = value.table(check, "in `[upgrade]`")?;
+    let socket = table.require("socket", "\"/run/jackfield/upgrade.sock\"");
+    let drain_timeout = table.read("drain-timeout", units::duration_or_zero).unwrap_or(drain_timeout);
+    table.finish();
+    let socket = socket?;
+    Some(Upgrade { socket: check.accept(socket.place, socket_path(check, &socket))?, drain_timeout })
+}
+
+fn socket_path(check: &Check<'_>, value: &Value<'_>) -> Result<PathBuf, Problem> {
+    // `sun_path` has 108 bytes (unix(7)); the name that it is bound under first is longer.
+    const LONGEST: usize = 90;
+    let path = check.path(value.text()?);
+    let length = path.as_os_str().len();
+    if length > LONGEST {
+        return Err(Problem::new(format!(
+            "`{}` is a path of {length} bytes, and a Unix socket's may have {LONGEST}",
+            value.name
+        ))
+        .help("a shorter one: \"/run/jackfield/upgrade.sock\""));
+    }
+    if path.file_name().is_none() || path.is_dir() {
+        return Err(Problem::new(format!("`{}` names no file: {}", value.name, path.display()))
+            .help("the socket's own name, in a folder that belongs to the user who runs jackfield"));
+    }
+    Ok(path)
 }
 
 fn default_log() -> Log {
