@@ -3,6 +3,7 @@
 mod componentize;
 mod demo;
 mod inspect;
+mod new;
 mod trial;
 
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ enum PluginCommand {
     },
     /// Try a plugin in the real host, without a proxy: with cases, with random input, against the clock
     Test(trial::TestArguments),
+    /// Begin a plugin: a folder with a small one that builds, and its cases
+    New(new::NewArguments),
     /// Keep the component that a core module is made into when it is loaded
     Componentize {
         /// A core WebAssembly module with WIT metadata
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Run { config, upgrade } => run(config, upgrade),
         Command::Check { config } => check(&config),
         Command::Plugin(PluginCommand::Inspect { file, config }) => inspect::run(&file, config.as_deref()),
+        Command::Plugin(PluginCommand::New(arguments)) => new::run(&arguments),
         Command::Plugin(PluginCommand::Componentize { file, output }) => componentize::run(&file, &output),
         Command::Plugin(PluginCommand::Test(arguments)) => Ok(trial::run(&arguments)),
     };

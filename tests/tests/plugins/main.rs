@@ -12,6 +12,7 @@ mod hostile;
 mod languages;
 mod meddle;
 mod metrics;
+mod new;
 mod state;
 mod swap;
 mod timer;
