@@ -11,7 +11,10 @@ let turn = 0;
 
 function inTurn(group: number[]): number {
   const eligible = group.filter((endpoint) => endpoints.eligible(endpoint));
-  return eligible[turn++ % eligible.length] ?? NONE;
+  const chosen = eligible[turn % eligible.length];
+  if (chosen === undefined) return NONE;
+  turn++;
+  return chosen;
 }
 
 export const balancing: Balancing = {
