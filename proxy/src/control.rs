@@ -257,8 +257,8 @@ impl Control {
     /// Serves until told to stop or taken over, following files and signals.
     pub async fn run(mut self) -> std::io::Result<()> {
         // What changed between the first reading and the first watching.
-        let _ = self.follow(false).await;
-        loop {
+        let mut stopped = self.follow_until_stopped(false).await?;
+        while !stopped {
             let asked = tokio::select! {
                 event = self.signals.next() => Asked::Signal(event),
                 () = self.files.changed() => Asked::Files,
@@ -269,13 +269,10 @@ impl Control {
                 Asked::Signal(watch::Event::Upgrade) => self.start_successor(),
                 Asked::Signal(watch::Event::Reload) => {
                     systemd::notify_reloading();
-                    // What went wrong is in the log and on the admin address; the old state goes on.
-                    let _ = self.follow(true).await;
+                    stopped = self.follow_until_stopped(true).await?;
                     systemd::notify("READY=1");
                 }
-                Asked::Files => {
-                    let _ = self.follow(false).await;
-                }
+                Asked::Files => stopped = self.follow_until_stopped(false).await?,
                 Asked::Successor(successor) => match self.hand_over(successor).await {
                     Handover::Done => return self.retire().await,
                     Handover::Failed => {}
@@ -285,6 +282,18 @@ impl Control {
             self.files.follow(&watched(&self.origin, &self.state));
         }
         self.shut_down().await
+    }
+
+    /// Follows, and answers whether it was told to stop meanwhile: what is being read may be a plugin that
+    /// compiles for minutes. What went wrong is in the log and on the admin address; the old state goes on.
+    async fn follow_until_stopped(&mut self, force: bool) -> std::io::Result<bool> {
+        let mut signals = std::mem::replace(&mut self.signals, watch::Signals::new()?);
+        let stopped = tokio::select! {
+            _ = self.follow(force) => false,
+            () = signals.ended() => true,
+        };
+        self.signals = signals;
+        Ok(stopped)
     }
 
     /// Says that it is not ready any more, accepts for as long as others need to hear it, and then

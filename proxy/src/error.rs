@@ -20,6 +20,8 @@ pub enum Fault {
     SlowBody,
     #[error("the client's body is longer than plugin {0} takes it whole")]
     BodyTooLong(Arc<str>),
+    #[error("too many bodies are held for plugin {0}")]
+    TooMuchHeld(Arc<str>),
     #[error("no route for this request")]
     NoRoute,
     #[error("method not supported")]
@@ -75,7 +77,9 @@ impl Fault {
             | Self::AnswerTooLong(_)
             | Self::Withheld(_) => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::NoEndpoint(_) | Self::Plugin(_) | Self::NotServing => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint(_) | Self::Plugin(_) | Self::TooMuchHeld(_) | Self::NotServing => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Rewrite => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

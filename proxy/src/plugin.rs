@@ -28,7 +28,7 @@ mod wrap;
 
 pub use ask::{Ask, Asks, NoReply, Pending, Replied, Reply};
 pub use balancer::{Balancer, Decision};
-pub use body::{Delivery, Side, Verdict};
+pub use body::{Delivery, Holding, Side, Verdict};
 pub use choice::Choice;
 pub use component::{Inspection, LoadError, Plugin};
 pub use engine::Engine;

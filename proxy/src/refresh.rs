@@ -119,6 +119,7 @@ async fn question(upstream: Arc<Upstream>, ask: Ask, turn: usize) -> Replied {
         if upstream.config.load.orca {
             head.headers.remove(&orca::HEADER);
         }
+        pending.hold_head(&head.headers)?;
         let body = pending.collect(body).await?;
         Ok(Reply::new(head, body))
     };

@@ -27,7 +27,7 @@ struct Neighbour {
     filters: String,
 }
 
-const MEASURED: Duration = Duration::from_secs(40);
+const MEASURED: Duration = Duration::from_secs(30);
 const PLAIN_PER_SECOND: u32 = 500;
 const HOSTILE_CLIENTS: u32 = 8;
 /// Of each of them.

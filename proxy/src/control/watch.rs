@@ -34,6 +34,14 @@ impl Signals {
         }
     }
 
+    /// Waits to be told to stop; what else is told meanwhile is not lost.
+    pub async fn ended(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Reloads are not heard while the proxy stops.
     pub async fn stop(&mut self) {
         while self.next().await != Event::Stop {}

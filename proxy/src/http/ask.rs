@@ -122,6 +122,7 @@ async fn reply(
         head.headers.remove(&orca::HEADER);
     }
     let Rest::Body(download) = response.rest else { return Err(NoReply::Unreachable) };
+    pending.hold_head(&head.headers)?;
     let whole = pin!(pending.collect(download));
     let body = forward.connection.timers.until(forward.deadline, whole).await.unwrap_or(Err(NoReply::Timeout))?;
     Ok(Reply::new(head, body))

@@ -126,8 +126,7 @@ impl Bodies<'_> {
             let filter = self.view.filter(*index).ok_or(Fault::NotServing)?.borrow();
             let delivery = filter.delivery(side);
             if delivery != Delivery::Never {
-                let config = &filter.usage().config;
-                stages.push(Stage::new(*index, &config.plugin, delivery, config.limits.body));
+                stages.push(Stage::new(*index, filter.usage(), delivery));
             }
         }
         if side == Side::Response {
@@ -164,6 +163,7 @@ impl From<Stop<BodyError>> for Fault {
             Stop::Body(BodyError::Refused(refusal)) | Stop::Refused(refusal) => Self::of_request(refusal),
             Stop::Body(BodyError::Http1(_) | BodyError::Http2(_)) => Self::BrokenBody,
             Stop::TooLong(plugin) => Self::BodyTooLong(plugin),
+            Stop::TooMuch(plugin) => Self::TooMuchHeld(plugin),
             Stop::Late => Self::SlowBody,
         }
     }
@@ -175,6 +175,7 @@ impl From<Stop<DownloadError>> for Fault {
             Stop::Body(DownloadError::Refused(refusal)) | Stop::Refused(refusal) => Self::of_response(refusal),
             Stop::Body(error) => Self::BrokenOff(error),
             Stop::TooLong(plugin) => Self::AnswerTooLong(plugin),
+            Stop::TooMuch(plugin) => Self::TooMuchHeld(plugin),
             Stop::Late => Self::Timeout,
         }
     }

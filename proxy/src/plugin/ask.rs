@@ -3,15 +3,16 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Body;
 
 use super::bindings::exports::jackfield::plugin::replies;
+use super::host::random64;
 use super::usage::Shared;
 use crate::config::UpstreamIndex;
 use crate::http::headers::strip_hop_by_hop;
@@ -79,6 +80,29 @@ enum End {
     Dropped,
 }
 
+/// RFC 8586. A plugin's request names this process there, and plugins cannot touch it: where such a
+/// request comes back as a client's, nothing more can be asked for, or one would lead to the next
+/// without end.
+pub(super) static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+
+/// Nobody outside can guess it.
+pub(super) fn own_mark() -> &'static HeaderValue {
+    static MARK: OnceLock<HeaderValue> = OnceLock::new();
+    let mark = || HeaderValue::try_from(format!("jackfield-{:016x}", random64()));
+    MARK.get_or_init(|| mark().unwrap_or_else(|_| HeaderValue::from_static("jackfield")))
+}
+
+/// Whether a request comes, by whatever way, of a plugin of this process.
+pub(super) fn is_own(headers: &HeaderMap) -> bool {
+    let mark = own_mark().as_bytes();
+    headers.get_all(&CDN_LOOP).iter().any(|value| value.as_bytes().windows(mark.len()).any(|part| part == mark))
+}
+
+/// What a head takes of memory, about: lines have an overhead.
+pub(super) fn size_of_head(headers: &HeaderMap) -> usize {
+    512 + headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum::<usize>()
+}
+
 impl Pending {
     pub(super) fn new(ticket: u32, shared: &Arc<Shared>) -> Self {
         shared.asks.active.fetch_add(1, Relaxed);
@@ -90,6 +114,11 @@ impl Pending {
         let before = self.shared.asks.held.fetch_add(bytes, Relaxed);
         self.held += bytes;
         before + bytes <= Asks::MOST_HELD
+    }
+
+    /// Before the body of a reply with this head is read.
+    pub fn hold_head(&mut self, headers: &HeaderMap) -> Result<(), NoReply> {
+        if self.hold(size_of_head(headers)) { Ok(()) } else { Err(NoReply::TooLarge) }
     }
 
     /// The whole body of a reply.

@@ -1,9 +1,13 @@
 //! Bodies, as filters want them and what they say of a piece.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use bytes::Bytes;
 
 use super::bindings::exports::jackfield::plugin::body_filtering::{self, Wishes};
 use super::host::Phase;
+use super::usage::{Shared, Usage};
 
 /// How a filter wants the bodies of one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +37,40 @@ pub enum Verdict {
     Open,
     /// The plugin failed; its policy is `closed`.
     Failed,
+}
+
+/// Bytes of bodies that are held for one use until they are whole, all workers together.
+#[derive(Debug, Default)]
+pub(super) struct HeldBytes(AtomicUsize);
+
+impl HeldBytes {
+    /// Slow clients, each with a body that is nearly whole, must not eat the machine.
+    const MOST: usize = 256 << 20;
+}
+
+/// What one body has of them.
+pub struct Holding {
+    shared: Arc<Shared>,
+    bytes: usize,
+    most: usize,
+}
+
+impl Holding {
+    pub fn of(usage: &Usage) -> Self {
+        Self { shared: Arc::clone(&usage.shared), bytes: 0, most: HeldBytes::MOST.max(usage.config.limits.body) }
+    }
+
+    /// False when too much is held for this use.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        self.shared.held_bodies.0.fetch_add(bytes, Relaxed) + bytes <= self.most
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.shared.held_bodies.0.fetch_sub(self.bytes, Relaxed);
+    }
 }
 
 /// What a use wants of either side.

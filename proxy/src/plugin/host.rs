@@ -22,6 +22,7 @@ use http::{HeaderName, HeaderValue};
 use prepared::Prepared;
 use wasmtime::ResourceLimiter;
 
+use super::ask::CDN_LOOP;
 use super::ask::{Ask, Outbox};
 use super::balancer::Balancer;
 use super::bindings::jackfield::plugin::edits::EditError;
@@ -240,7 +241,7 @@ fn header_name(name: &str) -> Result<HeaderName, EditError> {
         return Ok(known.clone());
     }
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EditError::Malformed)?;
-    if crate::http::headers::belongs_to_the_proxy(&name) || name == http::header::HOST {
+    if crate::http::headers::belongs_to_the_proxy(&name) || name == http::header::HOST || name == CDN_LOOP {
         return Err(EditError::Forbidden);
     }
     Ok(name)

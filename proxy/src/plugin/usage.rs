@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ask::Asks;
+use super::body::HeldBytes;
 use super::component::Plugin;
 use super::health::{Health, News};
 use super::instance::Failure;
@@ -42,6 +43,7 @@ pub struct Shared {
     pub timer: Timer,
     pub(super) log_lines: LogGate,
     pub metrics: Registry,
+    pub(super) held_bodies: HeldBytes,
 }
 
 impl Shared {

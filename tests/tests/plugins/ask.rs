@@ -637,3 +637,33 @@ fn a_flood_of_questions_is_bounded_by_the_number_of_requests() {
     wait_until("all of them to be dropped", || active(&proxy) == 0);
     assert_eq!(active_at(&proxy, "service", service.address()), 0);
 }
+
+/// The service is the proxy itself: its own question comes back as a client's request, and is not asked
+/// about again.
+#[test]
+fn a_question_that_comes_back_leads_to_no_further_one() {
+    let origin = Origin::echo("a");
+    // Free a moment ago: who takes it meanwhile fails this test, and only this one.
+    let own = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = format!(
+        r#"
+workers = 1
+admin = {{ address = "127.0.0.1:0" }}
+[[listener]]
+address = "{own}"
+routes = [{{ upstream = "api", filters = [{{ plugin = "external-auth", grants = ["http:auth-service"] }}] }}]
+[upstream.api]
+endpoints = ["{}"]
+[upstream.auth-service]
+endpoints = ["{own}"]
+"#,
+        origin.address()
+    );
+    let proxy = start(&config, &["external-auth"]);
+    let answer = client::get(proxy.address(0), "/");
+    assert_eq!((answer.status(), &*answer.text()), (401, "the request cannot be checked\n"));
+    let place = "plugin=\"external-auth\",place=\"listener[0].routes[0].filters[0]\"";
+    assert_eq!(metric(&proxy, &format!("jackfield_plugin_requests_total{{{place},outcome=\"replied\"}}")), 1);
+    assert_eq!(metric(&proxy, &format!("jackfield_plugin_requests_active{{{place}}}")), 0);
+    assert_eq!(origin.requests(), 0);
+}

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -14,15 +15,13 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::desk::Desk;
 use crate::body::{Held, Refusal};
 use crate::config::UseIndex;
-use crate::plugin::{Delivery, Verdict};
+use crate::plugin::{Delivery, Holding, Usage, Verdict};
 
 /// A filter on a body's way.
 pub struct Stage {
     index: UseIndex,
-    plugin: Arc<str>,
+    usage: Arc<Usage>,
     delivery: Delivery,
-    /// The longest body that is held for it.
-    pub limit: usize,
     /// It failed, and the rest goes on without it.
     is_passed_by: bool,
 }
@@ -35,8 +34,9 @@ pub struct Passing<B: Body> {
     ahead: Bytes,
     trailers: Option<HeaderMap>,
     state: State<B::Error>,
-    /// Calls since somebody asked for the next frame.
+    /// Calls, and the time in them, since others had their turn.
     calls: u32,
+    busy: Duration,
 }
 
 /// What became of a body before its head goes on.
@@ -65,8 +65,17 @@ enum State<E> {
 type Piece = (Bytes, bool);
 
 impl Stage {
-    pub fn new(index: UseIndex, plugin: &Arc<str>, delivery: Delivery, limit: usize) -> Self {
-        Self { index, plugin: Arc::clone(plugin), delivery, limit, is_passed_by: false }
+    pub fn new(index: UseIndex, usage: &Arc<Usage>, delivery: Delivery) -> Self {
+        Self { index, usage: Arc::clone(usage), delivery, is_passed_by: false }
+    }
+
+    /// The longest body that is held for it.
+    pub fn limit(&self) -> usize {
+        self.usage.config.limits.body
+    }
+
+    pub fn holding(&self) -> Holding {
+        Holding::of(&self.usage)
     }
 
     pub fn is_whole(&self) -> bool {
@@ -74,7 +83,7 @@ impl Stage {
     }
 
     pub fn plugin(&self) -> Arc<str> {
-        Arc::clone(&self.plugin)
+        Arc::clone(&self.usage.config.plugin)
     }
 
     /// What goes on in the place of `bytes`.
@@ -101,8 +110,9 @@ where
 {
     /// A filter is handed at most so much at once.
     const MOST_AT_ONCE: usize = 64 << 10;
-    /// So many calls that let nothing pass, and others have their turn.
-    const MOST_CALLS: u32 = 16;
+    /// After so many calls, or so long in them, others have their turn: there may be a piece for each byte.
+    const MOST_CALLS: u32 = 64;
+    const LONGEST: Duration = Duration::from_millis(1);
 
     /// Of a body that is none the filters see the end at once: one of which they make nothing stays
     /// none, for whoever is told with the head that there is no body.
@@ -116,7 +126,16 @@ where
     pub fn new(source: B, stages: Vec<Stage>, desk: Rc<Desk>) -> Self {
         let lane = |stage| Lane { stage, input: Bytes::new(), input_ended: false };
         let lanes = stages.into_iter().map(lane).collect();
-        Self { source, lanes, desk, ahead: Bytes::new(), trailers: None, state: State::Passing, calls: 0 }
+        Self {
+            source,
+            lanes,
+            desk,
+            ahead: Bytes::new(),
+            trailers: None,
+            state: State::Passing,
+            calls: 0,
+            busy: Duration::ZERO,
+        }
     }
 
     pub fn source(&mut self) -> &mut B {
@@ -125,11 +144,7 @@ where
 
     /// Waits for the first piece. Answers the body when that is all of it; otherwise the piece stays.
     async fn look_ahead(&mut self) -> Result<Option<Held>, B::Error> {
-        let (data, end) = poll_fn(|context| {
-            self.calls = 0;
-            self.poll_piece(context, self.lanes.len())
-        })
-        .await?;
+        let (data, end) = poll_fn(|context| self.poll_piece(context, self.lanes.len())).await?;
         if end {
             return Ok(Some(Held { data, trailers: self.trailers.take() }));
         }
@@ -146,15 +161,18 @@ where
                 let lane = &mut self.lanes[position];
                 (lane.input, lane.input_ended) = (input, ended);
             }
-            if self.calls == Self::MOST_CALLS {
+            if self.calls == Self::MOST_CALLS || self.busy >= Self::LONGEST {
+                (self.calls, self.busy) = (0, Duration::ZERO);
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
             self.calls += 1;
+            let begin = Instant::now();
             let lane = &mut self.lanes[position];
             let bytes = lane.input.split_to(lane.input.len().min(Self::MOST_AT_ONCE));
             let end = lane.input_ended && lane.input.is_empty();
             let bytes = lane.stage.see(&self.desk, bytes, end)?;
+            self.busy += begin.elapsed();
             if !bytes.is_empty() || end {
                 return Poll::Ready(Ok((bytes, end)));
             }
@@ -208,7 +226,6 @@ where
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
         }
         if let State::Passing = self.state {
-            self.calls = 0;
             let lanes = self.lanes.len();
             match ready!(self.poll_piece(context, lanes)) {
                 Ok((bytes, end)) => {

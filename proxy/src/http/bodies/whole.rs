@@ -11,6 +11,7 @@ use hyper::body::Body;
 use super::desk::Desk;
 use super::passing::{Passing, Stage};
 use crate::body::{Held, Refusal};
+use crate::plugin::Holding;
 
 /// A body that was seen by all who want it whole.
 pub struct Seen<B> {
@@ -25,6 +26,8 @@ pub enum Stop<E> {
     Refused(Refusal),
     /// Longer than this plugin's use may have held.
     TooLong(Arc<str>),
+    /// With the bodies of others.
+    TooMuch(Arc<str>),
     /// Not there in time.
     Late,
 }
@@ -39,8 +42,8 @@ where
     while let Some(position) = seen.later.iter().position(Stage::is_whole) {
         let mut rest = seen.later.split_off(position);
         let mut whole = rest.remove(0);
-        let (limit, plugin) = (whole.limit, whole.plugin());
-        let mut held = hold(desk, seen.body, seen.later, limit, &plugin).await?;
+        let mut room = Room { limit: whole.limit(), plugin: whole.plugin(), holding: whole.holding() };
+        let mut held = hold(desk, seen.body, seen.later, &mut room).await?;
         held.data = match whole.see(desk, held.data, true) {
             Ok(bytes) => bytes,
             // Its answer says why.
@@ -59,26 +62,28 @@ where
     Ok(seen)
 }
 
-async fn hold<B>(
-    desk: &Rc<Desk>,
-    body: B,
-    before: Vec<Stage>,
-    limit: usize,
-    plugin: &Arc<str>,
-) -> Result<Held, Stop<B::Error>>
+async fn hold<B>(desk: &Rc<Desk>, body: B, before: Vec<Stage>, room: &mut Room) -> Result<Held, Stop<B::Error>>
 where
     B: Body<Data = Bytes, Error: From<Refusal> + Unpin> + Unpin,
 {
     if before.is_empty() {
-        return collect(body, limit, plugin).await;
+        return collect(body, room).await;
     }
-    collect(Passing::new(body, before, Rc::clone(desk)), limit, plugin).await
+    collect(Passing::new(body, before, Rc::clone(desk)), room).await
 }
 
-async fn collect<B>(mut body: B, limit: usize, plugin: &Arc<str>) -> Result<Held, Stop<B::Error>>
+/// For a body that a plugin wants whole.
+struct Room {
+    limit: usize,
+    plugin: Arc<str>,
+    holding: Holding,
+}
+
+async fn collect<B>(mut body: B, room: &mut Room) -> Result<Held, Stop<B::Error>>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let (limit, plugin) = (room.limit, &room.plugin);
     // Before the client is asked for it, where the length is told.
     if body.size_hint().lower() > limit as u64 {
         return Err(Stop::TooLong(Arc::clone(plugin)));
@@ -88,6 +93,7 @@ where
         let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await else { break };
         match frame.map_err(Stop::Body)?.into_data() {
             Ok(data) if bytes.len() + data.len() > limit => return Err(Stop::TooLong(Arc::clone(plugin))),
+            Ok(data) if !room.holding.grow(data.len()) => return Err(Stop::TooMuch(Arc::clone(plugin))),
             Ok(data) if bytes.is_empty() && body.is_end_stream() => return Ok(Held { data, trailers }),
             Ok(data) => bytes.extend_from_slice(&data),
             Err(frame) => trailers = frame.into_trailers().ok(),

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, Uri};
 
 use super::request_edit::MAX_HEADERS;
 use super::{Host, Phase, header_name, header_value};
-use crate::plugin::ask::{Ask, MOST_BYTES, Pending};
+use crate::plugin::ask::{Ask, CDN_LOOP, MOST_BYTES, Pending, is_own, own_mark, size_of_head};
 use crate::plugin::bindings::jackfield::plugin::http::{self as outgoing, Outgoing, SendError};
 
 const LONGEST_MS: u32 = 30_000;
@@ -18,6 +18,9 @@ const MOST_HEADER_BYTES: usize = 64 << 10;
 
 impl outgoing::Host for Host {
     fn send(&mut self, request: Outgoing) -> Result<u32, SendError> {
+        if self.request().is_some_and(|request| is_own(&request.headers)) {
+            return Err(SendError::Forbidden);
+        }
         let outbox = match self.phase {
             Phase::Tick => Some(&mut self.outbox),
             _ => self.exchange.as_deref_mut().map(|exchange| &mut exchange.outbox),
@@ -34,7 +37,7 @@ impl outgoing::Host for Host {
         }
         let parts = parts(&method, path, headers).ok_or(SendError::Malformed)?;
         let mut pending = Pending::new(outbox.next_ticket, &self.usage.shared);
-        if !pending.hold(body.len()) {
+        if !pending.hold(body.len() + size_of_head(&parts.headers)) {
             return Err(SendError::TooMany);
         }
         outbox.next_ticket += 1;
@@ -58,6 +61,7 @@ fn parts(method: &str, path: String, headers: Vec<(String, String)>) -> Option<h
     }
     let (mut parts, ()) = Request::new(()).into_parts();
     (parts.method, parts.uri, parts.headers) = (method, Uri::from(path), header_map(headers)?);
+    parts.headers.append(&CDN_LOOP, own_mark().clone());
     Some(parts)
 }
 
