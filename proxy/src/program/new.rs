@@ -53,7 +53,7 @@ impl Language {
         }
     }
 
-    /// What the language's runtime imports, whatever the plugin does: QuickJS and CPython all of their
+    /// What the language's runtime imports, whatever the plugin does: `QuickJS` and `CPython` all of their
     /// world.
     fn grants(self) -> &'static [&'static str] {
         match self {

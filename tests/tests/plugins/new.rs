@@ -25,14 +25,14 @@ fn example(language: &str, file: &str) -> PathBuf {
 
 /// `installed`: what its README has the author install, and where the examples have it.
 #[track_caller]
-fn builds_and_passes(language: &str, installed: Option<(&str, PathBuf)>) {
+fn builds_and_passes(language: &str, installed: Option<(&str, &Path)>) {
     for kind in KINDS {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().to_str().unwrap();
         let made = jackfield(&["plugin", "new", "--lang", language, "--kind", kind, "first-one", "--path", path]);
         assert!(made.status.success(), "{}", text(&made));
         let folder = place.path().join("first-one");
-        if let Some((name, from)) = &installed
+        if let Some((name, from)) = installed
             && let Ok(from) = from.canonicalize()
         {
             std::os::unix::fs::symlink(from, folder.join(name)).unwrap();
@@ -58,22 +58,22 @@ fn rust() {
 
 #[test]
 fn go() {
-    builds_and_passes("go", Some((".venv", example("go", ".venv"))));
+    builds_and_passes("go", Some((".venv", &example("go", ".venv"))));
 }
 
 #[test]
 fn javascript() {
-    builds_and_passes("js", Some(("node_modules", example("javascript", "node_modules"))));
+    builds_and_passes("js", Some(("node_modules", &example("javascript", "node_modules"))));
 }
 
 #[test]
 fn typescript() {
-    builds_and_passes("ts", Some(("node_modules", example("typescript", "node_modules"))));
+    builds_and_passes("ts", Some(("node_modules", &example("typescript", "node_modules"))));
 }
 
 #[test]
 fn python() {
-    builds_and_passes("python", Some((".venv", example("python", ".venv"))));
+    builds_and_passes("python", Some((".venv", &example("python", ".venv"))));
 }
 
 #[test]

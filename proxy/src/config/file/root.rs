@@ -29,8 +29,8 @@ pub fn config(mut table: Table<'_, '_>, plugins: Option<PathBuf>) -> Config {
     check.name_upstreams(upstreams.iter().map(|entry| entry.key.to_owned()).collect());
     let listeners = listeners(&mut table);
     let upstreams = upstreams.iter().filter_map(|entry| upstream::upstream(check, entry)).collect();
-    let uses = check.take_uses();
-    let stores = store::stores(&mut table, &uses);
+    let plugin_uses = check.take_uses();
+    let stores = store::stores(&mut table, &plugin_uses);
     table.finish();
     overlap::report(check, admin, &listeners);
     Config {
@@ -46,7 +46,7 @@ pub fn config(mut table: Table<'_, '_>, plugins: Option<PathBuf>) -> Config {
         group,
         listeners,
         upstreams,
-        uses,
+        uses: plugin_uses,
         stores,
     }
 }
