@@ -230,3 +230,32 @@ fn a_balancers_timer_knows_the_endpoints_of_the_moment() {
     endpoint.kill();
     wait_until("the change", || asked.count(&format!("/known?{address}-EndpointState::Unhealthy")) >= 1);
 }
+
+/// From an oracle by the timer into a store, from there into the picks of all workers.
+#[test]
+fn what_an_oracle_says_reaches_the_picks_which_never_wait_for_it() {
+    let origins = ["first", "second"].map(Origin::echo);
+    let advice = Arc::new(Mutex::new(origins[1].address().to_string()));
+    let said = Arc::clone(&advice);
+    let mut oracle = Origin::speaking(Speaks::default(), move |_| {
+        let said = said.lock().unwrap().clone();
+        async move { text(&said) }
+    });
+    let config = format!(
+        "workers = 2\n[[listener]]\naddress = \"127.0.0.1:0\"\nupstream = \"api\"\n[upstream.api]\nendpoints = [\"{}\", \"{}\"]\n\
+         balancer = {{ plugin = \"forecast\", grants = [\"timer\", \"http:oracle\", \"state:advice\"] }}\n\
+         [upstream.oracle]\nendpoints = [\"{}\"]\n",
+        origins[0].address(),
+        origins[1].address(),
+        oracle.address()
+    );
+    let proxy = start(&config, &["forecast"]);
+    let served = || client::get(proxy.address(0), "/").json()["origin"].as_str().unwrap().to_owned();
+    wait_until("the advice", || served() == "second");
+    // On new connections, which both workers take.
+    (0..20).for_each(|_| assert_eq!(served(), "second"));
+    *advice.lock().unwrap() = origins[0].address().to_string();
+    wait_until("other advice", || served() == "first");
+    oracle.kill();
+    (0..20).for_each(|_| assert_eq!(served(), "first"));
+}
