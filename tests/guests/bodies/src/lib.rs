@@ -75,19 +75,14 @@ impl Bodies {
     fn see(&self, side: Side, mut chunk: Vec<u8>, end: bool) -> Verdict {
         assert!(chunk.len() <= 64 << 10 || self.is_whole(side), "a piece of {} bytes", chunk.len());
         match &*self.action {
-            "shout" => {
-                chunk.make_ascii_uppercase();
-                Verdict::Replace(chunk)
-            }
             "name" => {
                 if end {
                     chunk.extend_from_slice(self.name.as_bytes());
                 }
                 Verdict::Replace(chunk)
             }
-            "swallow" => Verdict::Replace(Vec::new()),
             "swallow-but-the-end" if end => Verdict::Replace(b"the end".to_vec()),
-            "swallow-but-the-end" => Verdict::Replace(Vec::new()),
+            "swallow" | "swallow-but-the-end" => Verdict::Replace(Vec::new()),
             "redact" => redact(side, &chunk),
             "count" => {
                 let key = note_of(side, "bytes");
@@ -127,11 +122,10 @@ impl Bodies {
             "blow-up" => Verdict::Replace(vec![b'x'; 2 << 20]),
             "too-much" => Verdict::Replace(vec![b'x'; 3 << 20]),
             "abort" if self.is_time(side) => Verdict::Abort,
-            "trap" if self.is_time(side) => std::process::abort(),
             "loop" if self.is_time(side) => endless(),
             // What a replaced piece was before the trap stays.
-            "shout-then-trap" if self.is_time(side) => std::process::abort(),
-            "shout-then-trap" => {
+            "trap" | "shout-then-trap" if self.is_time(side) => std::process::abort(),
+            "shout" | "shout-then-trap" => {
                 chunk.make_ascii_uppercase();
                 Verdict::Replace(chunk)
             }

@@ -13,11 +13,9 @@ struct Refresh {
     ticks: u32,
 }
 
-impl Refresh {
-    fn ask(&self, path: &str) {
-        let sent = Request::get("oracle", path).timeout(Duration::from_secs(2)).send();
-        assert!(sent.is_ok(), "{sent:?}");
-    }
+fn ask(path: &str) {
+    let sent = Request::get("oracle", path).timeout(Duration::from_secs(2)).send();
+    assert!(sent.is_ok(), "{sent:?}");
 }
 
 impl HttpFilter for Refresh {
@@ -50,7 +48,7 @@ impl Refreshing for Refresh {
                 std::hint::black_box(&self.ticks);
             },
             "trap" => std::process::abort(),
-            _ => self.ask(&format!("{}?tick={}", self.path, self.ticks)),
+            _ => ask(&format!("{}?tick={}", self.path, self.ticks)),
         }
         self.every
     }
@@ -63,7 +61,7 @@ impl Replies for Refresh {
             // Tells the oracle what it heard.
             ("tell", Ok(reply)) if reply.header("x-told").is_none() => {
                 let text = String::from_utf8_lossy(&reply.body).into_owned();
-                self.ask(&format!("/told?ticket={}&heard={}-{text}", ticket.0, reply.status));
+                ask(&format!("/told?ticket={}&heard={}-{text}", ticket.0, reply.status));
             }
             // Until it may ask no more in this tick.
             ("tell", Err(_)) => drop(Request::get("oracle", "/told?nothing").send()),
