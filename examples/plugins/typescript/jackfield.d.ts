@@ -539,7 +539,10 @@ declare module "jackfield:plugin/http@0.1.0" {
      * headers.
      */
     | "malformed"
-    /** Nothing can be asked for in this call. */
+    /**
+     * Nothing can be asked for in this call, or the request comes, by whatever way, of a request that
+     * a plugin of this proxy sent (`cdn-loop`, RFC 8586).
+     */
     | "forbidden"
     /**
      * More than 8 requests of this use for one request of a client (and 8 for its response), or in

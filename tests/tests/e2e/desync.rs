@@ -36,11 +36,14 @@ fn no_request_hides_behind_a_broken_chunk() {
 /// A worker's task that has used its share of the time must not take a connection on trust.
 #[test]
 fn a_pipeline_of_any_length_gets_its_own_answers() {
-    let origin = RawOrigin::start(|mut connection| {
+    let (sent, poisoned) = mpsc::channel();
+    let sent = Mutex::new(sent);
+    let origin = RawOrigin::start(move |mut connection| {
         while connection.request().is_some() {
             connection.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-            // Nobody asked for this one.
+            // Nobody asked for this one. What comes after the next request is sent nobody can tell from its answer.
             connection.send("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison");
+            let _ = sent.lock().unwrap().send(());
         }
     });
     let routes = r#"routes = [{ path = "/own", respond = { status = 200, body = "own" } }, { upstream = "u" }]"#;
@@ -50,6 +53,7 @@ fn a_pipeline_of_any_length_gets_its_own_answers() {
     ));
     for before in 120..=130 {
         assert_eq!(client::get(proxy.address(0), "/").text(), "ok");
+        poisoned.recv().unwrap();
         let mut client = Client::connect(proxy.address(0));
         let own = "GET /own HTTP/1.1\r\nhost: a\r\n\r\n".repeat(before);
         client.send(format!("{own}GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
@@ -57,6 +61,7 @@ fn a_pipeline_of_any_length_gets_its_own_answers() {
             assert_eq!(client.receive("GET").text(), "own");
         }
         assert_eq!(client.receive("GET").text(), "ok", "after {before}");
+        poisoned.recv().unwrap();
     }
 }
 

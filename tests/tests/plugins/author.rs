@@ -413,6 +413,7 @@ cases.toml:1:82: error: `error-rate` must be from 0 to 1, found 2
 cases.toml:1:91: error: `cpu` must be a number, found a string
   endpoints = [{ address = "10.0.0.1:80", weight = 0, state = "sick", error-rate = 2, cpu = "half" }, "10.0.0.1:80"]
                                                                                             ^^^^^^
+  help: 0.25 is 25 %
 cases.toml:1:101: error: duplicate endpoint: `10.0.0.1:80` is also in line 1
   endpoints = [{ address = "10.0.0.1:80", weight = 0, state = "sick", error-rate = 2, cpu = "half" }, "10.0.0.1:80"]
                                                                                                       ^^^^^^^^^^^^^
